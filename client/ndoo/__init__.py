@@ -1,0 +1,1 @@
+"""Check NHS numbers for national data opt-outs over MESH."""
