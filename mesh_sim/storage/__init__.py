@@ -1,0 +1,1 @@
+"""Where messages and bodies are kept: one set of SQL over a small database port, and a payload store."""

@@ -1,0 +1,235 @@
+"""The message store: the exchange's port over any database, each operation written once.
+
+The functions that take a transaction are building blocks: whoever needs several of them to hold together
+(the opt-out worker's receipt, answer and acknowledgement) runs them in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mesh_sim.exchange.filters import Match, WorkflowFilter
+from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata, Stored
+from mesh_sim.exchange.ports import Listed
+from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
+from mesh_sim.storage import sql
+from mesh_sim.storage.database import Database, Row, Transaction
+from mesh_sim.storage.times import from_micros, micros
+from ndoo.protocol import ErrorCode
+
+_FILTERED_INBOX = {
+    Match.EQUALS: sql.INBOX_WORKFLOW,
+    Match.BEGINS: sql.INBOX_WORKFLOW_BEGINS,
+    Match.CONTAINS: sql.INBOX_WORKFLOW_CONTAINS,
+}
+
+
+class SqlMessageStore:
+    """The exchange's MessageStore port over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, message: Message, chunk: Chunk) -> Message:
+        """Keep a new message with its first chunk; an accepted one gets its arrival position."""
+        return await self._database.write(lambda tx: insert(tx, message, [chunk]))
+
+    async def add_chunk(self, message_id: str, chunk: Chunk, *, at: datetime, need_all: bool) -> Message:
+        """Keep a further chunk, or one sent again; complete the message if it was the last one needed."""
+        return await self._database.write(
+            lambda tx: add_chunk(tx, message_id, chunk, at=at, need_all=need_all)
+        )
+
+    async def acknowledge(self, message_id: str, *, at: datetime) -> Message:
+        """Take an accepted message out of its inbox."""
+        return await self._database.write(lambda tx: acknowledge(tx, message_id, at))
+
+    async def message(self, message_id: str) -> Message | None:
+        """Give one message, or None."""
+        return await self._database.read(lambda tx: fetch(tx, message_id))
+
+    async def chunk(self, message_id: str, number: int) -> Chunk | None:
+        """Give one chunk, or None."""
+        return await self._database.read(lambda tx: fetch_chunk(tx, message_id, number))
+
+    async def inbox(
+        self, mailbox_id: str, *, after: int, limit: int, workflow_filter: WorkflowFilter | None = None
+    ) -> Sequence[Listed]:
+        """List accepted messages with a position above ``after``, oldest arrival first."""
+
+        async def select(tx: Transaction) -> Sequence[Row]:
+            if workflow_filter is None:
+                return await tx.fetch(sql.INBOX, mailbox_id, after, limit)
+            statement = _FILTERED_INBOX[workflow_filter.match]
+            negated = int(workflow_filter.negated)
+            return await tx.fetch(statement, mailbox_id, after, limit, workflow_filter.text, negated)
+
+        return [Listed(position, message_id) for position, message_id in await self._database.read(select)]
+
+    async def waiting(self, mailbox_id: str) -> int:
+        """Count the accepted messages of a mailbox."""
+        row = await self._database.read(lambda tx: tx.fetch_row(sql.WAITING, mailbox_id))
+        return row[0] if row else 0
+
+    async def sent(self, mailbox_id: str, local_id: str) -> Sequence[Message]:
+        """Give up to two messages that this mailbox sent with this local id."""
+        rows = await self._database.read(lambda tx: tx.fetch(sql.SENT_WITH_LOCAL_ID, mailbox_id, local_id))
+        return [_message(row) for row in rows]
+
+
+# -- inside a transaction ---------------------------------------------------------------------------
+
+
+async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> Message:
+    """Keep a new message with the chunks it has so far; an accepted one gets its arrival position."""
+    if message.status is Status.ACCEPTED:
+        size = sum(chunk.size for chunk in chunks)
+        message = replace(message, file_size=size, position=await _arrive(tx, message.recipient))
+    failure = message.failure
+    metadata = message.metadata
+    await tx.execute(
+        sql.INSERT_MESSAGE,
+        message.message_id,
+        message.message_type.value,
+        message.sender,
+        message.recipient,
+        message.workflow_id,
+        message.status.value,
+        message.total_chunks,
+        micros(message.created_at),
+        metadata.subject,
+        metadata.local_id,
+        metadata.partner_id,
+        metadata.file_name,
+        metadata.checksum,
+        metadata.content_type,
+        metadata.content_encoding,
+        int(metadata.encrypted),
+        int(metadata.compressed),
+        message.file_size,
+        message.position,
+        micros(message.accepted_at),
+        micros(message.acknowledged_at),
+        micros(failure.at) if failure else None,
+        failure.error.event if failure else "",
+        failure.error.code if failure else "",
+        failure.error.text if failure else "",
+        failure.linked_message_id if failure else "",
+    )
+    for chunk in chunks:
+        await _put_chunk(tx, message.message_id, chunk)
+    return message
+
+
+async def add_chunk(
+    tx: Transaction, message_id: str, chunk: Chunk, *, at: datetime, need_all: bool
+) -> Message:
+    """Keep a further chunk, or one sent again; complete the message if it was the last one needed.
+
+    Raises:
+        IllegalStep: the message is unknown or no longer uploading.
+    """
+    message = await _expect(tx, message_id, Step.ADD_CHUNK)
+    replaced = await fetch_chunk(tx, message_id, chunk.number)
+    if replaced is not None and isinstance(replaced.body, Stored):
+        await tx.execute(sql.DISCARD, replaced.body.key)
+    await _put_chunk(tx, message_id, chunk)
+    totals = await tx.fetch_row(sql.CHUNK_TOTALS, message_id)
+    count, size = totals or (0, 0)
+    complete = count == message.total_chunks if need_all else chunk.number == message.total_chunks
+    if not complete:
+        return message
+    message = replace(
+        message,
+        status=advance(message.status, Step.COMPLETE),
+        file_size=int(size),
+        position=await _arrive(tx, message.recipient),
+        accepted_at=at,
+    )
+    await tx.execute(
+        sql.SET_ACCEPTED, message_id, message.status.value, message.file_size, message.position, micros(at)
+    )
+    return message
+
+
+async def acknowledge(tx: Transaction, message_id: str, at: datetime) -> Message:
+    """Take an accepted message out of its inbox.
+
+    Raises:
+        IllegalStep: the message is unknown or not accepted.
+    """
+    message = await _expect(tx, message_id, Step.ACKNOWLEDGE)
+    message = replace(message, status=advance(message.status, Step.ACKNOWLEDGE), acknowledged_at=at)
+    await tx.execute(sql.SET_ACKNOWLEDGED, message_id, message.status.value, micros(at))
+    await tx.execute(sql.LEAVE, message.recipient)
+    return message
+
+
+async def fetch(tx: Transaction, message_id: str) -> Message | None:
+    """Give one message, or None."""
+    row = await tx.fetch_row(sql.MESSAGE, message_id)
+    return _message(row) if row else None
+
+
+async def fetch_chunk(tx: Transaction, message_id: str, number: int) -> Chunk | None:
+    """Give one chunk, or None."""
+    row = await tx.fetch_row(sql.CHUNK, message_id, number)
+    if row is None:
+        return None
+    number, size, inline, payload_key = row
+    return Chunk(number, size, Stored(payload_key) if inline is None else Inline(bytes(inline)))
+
+
+async def _expect(tx: Transaction, message_id: str, step: Step) -> Message:
+    message = await fetch(tx, message_id)
+    if message is None:
+        raise IllegalStep(None, step)
+    advance(message.status, step)
+    return message
+
+
+async def _arrive(tx: Transaction, mailbox_id: str) -> int:
+    row = await tx.fetch_row(sql.ARRIVE, mailbox_id)
+    assert row is not None  # noqa: S101 - RETURNING of an upsert always gives its row
+    return int(row[0])
+
+
+async def _put_chunk(tx: Transaction, message_id: str, chunk: Chunk) -> None:
+    inline = chunk.body.data if isinstance(chunk.body, Inline) else None
+    key = chunk.body.key if isinstance(chunk.body, Stored) else None
+    await tx.execute(sql.PUT_CHUNK, message_id, chunk.number, chunk.size, inline, key)
+
+
+def _message(row: Row) -> Message:
+    """Read a row of :data:`mesh_sim.storage.sql.MESSAGE_COLUMNS`."""
+    failure = None
+    if row[21] is not None:
+        failure = Failure(ErrorCode(row[22], row[23], row[24]), from_micros(int(row[21])), row[25])
+    return Message(
+        message_id=row[0],
+        message_type=MessageType(row[1]),
+        sender=row[2],
+        recipient=row[3],
+        workflow_id=row[4],
+        status=Status(row[5]),
+        total_chunks=row[6],
+        created_at=from_micros(int(row[7])),
+        metadata=Metadata(
+            subject=row[8],
+            local_id=row[9],
+            partner_id=row[10],
+            file_name=row[11],
+            checksum=row[12],
+            content_type=row[13],
+            content_encoding=row[14],
+            encrypted=bool(row[15]),
+            compressed=bool(row[16]),
+        ),
+        file_size=row[17],
+        position=row[18],
+        accepted_at=from_micros(row[19]),
+        acknowledged_at=from_micros(row[20]),
+        failure=failure,
+    )
