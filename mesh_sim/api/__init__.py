@@ -1,0 +1,1 @@
+"""The MESH HTTP API over the exchange."""

@@ -1,0 +1,41 @@
+"""Successful answers: versions and JSON bodies (mesh-api.md section 3)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from mesh_sim.exchange.errors import Malformed
+from ndoo.protocol import MEDIA_TYPE, ApiVersion, api_version
+
+
+def wanted_version(request: web.Request) -> ApiVersion:
+    """Give the version of the body that the caller asks for.
+
+    Raises:
+        Malformed: its Accept header names a MESH version that does not exist.
+    """
+    try:
+        return api_version(request.headers.get("Accept"))
+    except ValueError as error:
+        raise Malformed("Accept header api format incorrect", why=str(error)) from error
+
+
+def version_or_first(request: web.Request) -> ApiVersion:
+    """Give the wanted version where Accept is not examined: one that does not exist reads as version 1."""
+    try:
+        return api_version(request.headers.get("Accept"))
+    except ValueError:
+        return ApiVersion.V1
+
+
+def json_bytes(body: Any) -> bytes:
+    """Serialise a body, without blanks between its parts."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def json_answer(version: ApiVersion, body: Any, *, status: int = 200) -> web.Response:
+    """Answer with a JSON body under the version's media type."""
+    return web.Response(body=json_bytes(body), status=status, content_type=MEDIA_TYPE[version])

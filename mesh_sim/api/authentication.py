@@ -1,0 +1,84 @@
+"""Who is calling: the authorization token, checked in the official order (mesh-api.md section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
+from mesh_sim.clock import real_now
+from mesh_sim.config import Relaxation
+from mesh_sim.exchange.directory import Mailbox
+from mesh_sim.exchange.errors import Unauthorised
+from mesh_sim.storage.tokens import UsedTokens
+from ndoo.protocol import TOKEN_LIFETIME, Codes, Token, TokenError, TokenFault
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MailboxHandler = Callable[[web.Request, Mailbox], Awaitable[web.StreamResponse]]
+
+_TEXTS: Final = {
+    TokenFault.ABSENT: "Error reading from Authorization header",
+    TokenFault.WRONG_MAILBOX: "Mailbox id does not match token",
+    TokenFault.MALFORMED: "Error reading from Authorization header",
+    TokenFault.WRONG_HASH: "Invalid Authentication Token",
+    TokenFault.STALE: "Invalid Authentication Token",
+}
+
+_ALWAYS: Final = 1 << 40
+"""Kept under this minute, a token outside the two hours is remembered for ever."""
+
+
+def authenticated(handler: MailboxHandler) -> Handler:
+    """Give the handler the mailbox that signed the request, or refuse before anything else is looked at."""
+
+    async def check_first(request: web.Request) -> web.StreamResponse:
+        return await handler(request, authenticate(request))
+
+    return check_first
+
+
+def authenticate(request: web.Request) -> Mailbox:
+    """Check the token of a request to ``/messageexchange/MB…`` and use it up.
+
+    Only a token that passes every check is used up, so a refused request costs its sender nothing.
+
+    Raises:
+        Unauthorised: the first check that failed.
+    """
+    mailbox_id = request.match_info["mailbox_id"].upper()
+    settings = request.app[SETTINGS]
+    header = request.headers.get("Authorization")
+    now = real_now()
+    try:
+        token = Token.parse(header, mailbox_id)
+        mailbox = request.app[EXCHANGE].directory.mailbox(mailbox_id)
+        if mailbox is None:
+            raise Unauthorised(Codes.MAILBOX_UNKNOWN, why="no mailbox has this id")
+        token.verify(
+            mailbox.password,
+            settings.shared_key.get_secret_value(),
+            now=now,
+            any_time=Relaxation.STALE_TIMESTAMP in settings.allow,
+        )
+    except TokenError as error:
+        raise Unauthorised(_TEXTS[error.fault], why=error.fault.value) from error
+    if not mailbox.active:
+        raise Unauthorised("Request Received from Inactive Mailbox", why="the mailbox is inactive")
+    if Relaxation.TOKEN_REUSE not in settings.allow and not _use(request.app[TOKENS], token, now):
+        raise Unauthorised("Error Duplicated Authentication Token", why="the token was used before")
+    return mailbox
+
+
+def _use(tokens: UsedTokens, token: Token, now: datetime) -> bool:
+    made = token.made_at()
+    minute = _ALWAYS if made is None or abs(now - made) > TOKEN_LIFETIME else _minutes(made)
+    digest = hashlib.sha256(str(token).encode("utf-8", "surrogateescape")).digest()[:16]
+    return tokens.use(digest, minute=minute, now_minute=_minutes(now))
+
+
+def _minutes(at: datetime) -> int:
+    return int(at.timestamp()) // 60

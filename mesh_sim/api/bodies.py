@@ -1,0 +1,93 @@
+"""Bodies on their way out: which encoding and content type the caller gets (mesh-api.md section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from mesh_sim import gzip
+from mesh_sim.api.message_headers import message_headers
+from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType
+from ndoo.protocol import ApiVersion
+
+_WHOLE_BYTES = gzip.STEP_BYTES
+"""A decompressed body up to this size is sent with its length, a longer one in pieces as it comes."""
+
+
+async def send_body(
+    request: web.Request, version: ApiVersion, message: Message, chunk: Chunk, blocks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Answer with one chunk of a message: 206 while more follow, 200 for the last."""
+    if message.message_type is MessageType.REPORT:
+        return web.Response(headers=message_headers(message, number=chunk.number))
+    stored_gzip = message.metadata.content_encoding == "gzip"
+    accepts_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+    gzipped = accepts_gzip and (stored_gzip or version is ApiVersion.V2)
+    headers = message_headers(message, number=chunk.number, gzipped=gzipped)
+    headers["Content-Type"] = _content_type(version, message)
+    if gzipped:
+        headers["Content-Encoding"] = "gzip"
+    status = 206 if chunk.number < message.total_chunks else 200
+
+    if stored_gzip and not accepts_gzip:
+        return await _send_decompressed(request, status, headers, blocks)
+    if gzipped and not stored_gzip:
+        if isinstance(chunk.body, Inline):
+            return web.Response(status=status, headers=headers, body=gzip.compress(chunk.body.data))
+        return await _stream(request, status, headers, gzip.compressed(blocks))
+    if isinstance(chunk.body, Inline):
+        return web.Response(status=status, headers=headers, body=chunk.body.data)
+    headers["Content-Length"] = str(chunk.size)
+    return await _stream(request, status, headers, blocks)
+
+
+def _content_type(version: ApiVersion, message: Message) -> str:
+    stored = message.metadata.content_type
+    if version is ApiVersion.V1 or message.total_chunks > 1 or not stored:
+        return "application/octet-stream"
+    if stored.lower().startswith("text/") and "charset" not in stored.lower():
+        return f"{stored}; charset=utf-8"
+    return stored
+
+
+async def _send_decompressed(
+    request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send a gzip body plain; one that is not gzip after all is a 500, as long as nothing was sent."""
+    start: list[bytes] = []
+    plain = gzip.decompressed(blocks)
+    size = 0
+    # Errors up to here are the caller's to see as a status; a whole small body also gets its length.
+    async for block in plain:
+        start.append(block)
+        size += len(block)
+        if size > _WHOLE_BYTES:
+            break
+    else:
+        return web.Response(status=status, headers=headers, body=b"".join(start))
+
+    async def joined() -> AsyncIterator[bytes]:
+        for block in start:
+            yield block
+        async for block in plain:
+            yield block
+
+    return await _stream(request, status, headers, joined())
+
+
+async def _stream(
+    request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=status, headers=headers)
+    await response.prepare(request)
+    try:
+        async for block in blocks:
+            await response.write(block)
+    except gzip.GzipError:
+        # The status is out already: breaking the connection is the only honest end of a body.
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response

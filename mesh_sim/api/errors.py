@@ -1,0 +1,116 @@
+"""Every refusal becomes a status and a body here, and nowhere else (mesh-api.md section 4)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from aiohttp import web
+
+from mesh_sim.api.answers import json_bytes, version_or_first
+from mesh_sim.api.authentication import Handler
+from mesh_sim.api.validation import ValidationFailed
+from mesh_sim.exchange import errors
+from mesh_sim.gzip import GzipError
+from ndoo.protocol import MEDIA_TYPE, ApiVersion
+
+log = logging.getLogger("mesh_sim.api")
+
+STATUS: Final[dict[type[errors.ExchangeError], int]] = {
+    errors.Ambiguous: 300,
+    errors.Malformed: 400,
+    errors.Unauthorised: 403,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.ChunkBeyondTotal: 406,
+    errors.Gone: 410,
+    errors.BodyTooLarge: 413,
+    errors.SendRefused: 417,
+    errors.EncodingUnsupported: 422,
+    errors.UploadFinished: 423,
+    errors.StorageFailed: 503,
+}
+
+_GENERIC: Final = (errors.ChunkBeyondTotal, errors.UploadFinished, errors.StorageFailed)
+"""Kinds answered in the generic shape, which says nothing of the cause."""
+
+
+@web.middleware
+async def errors_to_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into its answer, and say in the log why a request was refused."""
+    try:
+        response = await handler(request)
+    except Exception as error:  # noqa: BLE001 - this is the one place where everything is caught
+        response = await _answer(request, error)
+    return response
+
+
+async def _answer(request: web.Request, error: Exception) -> web.Response:
+    match error:
+        case errors.ExchangeError():
+            _log_refusal(request, STATUS[type(error)], str(error))
+            answer = _refusal(request, error)
+        case ValidationFailed():
+            _log_refusal(request, 400, str(error))
+            answer = _json(400, {"detail": error.faults})
+        case web.HTTPNotFound():
+            answer = await _not_found(request)
+        case web.HTTPMethodNotAllowed():
+            allow = {"Allow": error.headers["Allow"]}
+            answer = _json(405, {"detail": "Method Not Allowed"}, headers=allow)
+        case web.RequestPayloadError() | ConnectionError():
+            # Nobody is left to read this; it only ends the request.
+            _log_refusal(request, 400, f"the connection broke while the body was coming in: {error!r}")
+            answer = _json(400, {"detail": "Incomplete request body"})
+        case GzipError():
+            _log_refusal(request, 500, f"its sender declared the message gzip: {error}")
+            answer = _json(500, {"message": errors.INTERNAL})
+        case _:
+            log.error("%s failed", request.match_info.route.name, exc_info=error)
+            answer = _json(500, {"message": errors.INTERNAL})
+    return answer
+
+
+def _refusal(request: web.Request, error: errors.ExchangeError) -> web.Response:
+    status = STATUS[type(error)]
+    if isinstance(error, _GENERIC):
+        return _json(status, {"message": error.text})
+    version = version_or_first(request)  # a bad Accept is itself answered in version 1
+    body: dict[str, Any] = {}
+    if version is ApiVersion.V1:
+        if error.message_id:
+            body["messageID"] = error.message_id
+        body |= {"errorEvent": error.event, "errorCode": error.code, "errorDescription": error.text}
+    else:
+        if error.message_id:
+            body["message_id"] = error.message_id
+            body["internal_id"] = error.message_id
+        body["detail"] = [{"event": error.event, "code": error.code, "msg": error.text}]
+    return _json(status, body, content_type=MEDIA_TYPE[version])
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    """Answer for a path that leads nowhere; a trailing slash is sent on to the path without it."""
+    path = request.rel_url.raw_path
+    if path.endswith("/") and path != "/":
+        plain = request.rel_url.with_path(path.rstrip("/") or "/", encoded=True, keep_query=True)
+        found = await request.app.router.resolve(request.clone(rel_url=plain))
+        if found.http_exception is None or isinstance(found.http_exception, web.HTTPMethodNotAllowed):
+            return web.Response(status=307, headers={"Location": str(request.url.join(plain))})
+    return _json(404, {"detail": "Not Found"})
+
+
+def _json(
+    status: int,
+    body: dict[str, Any],
+    *,
+    content_type: str = "application/json",
+    headers: dict[str, str] | None = None,
+) -> web.Response:
+    return web.Response(status=status, body=json_bytes(body), content_type=content_type, headers=headers)
+
+
+def _log_refusal(request: web.Request, status: int, why: str) -> None:
+    # The mailbox is as the caller wrote it, so it may be anything: quoted, and cut.
+    mailbox = request.match_info.get("mailbox_id", "-")[:40]
+    log.info("%d %s for mailbox %r: %s", status, request.match_info.route.name, mailbox, why)

@@ -1,0 +1,13 @@
+"""What handlers find on the application, each under a typed key."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from mesh_sim.config import Settings
+from mesh_sim.exchange.service import Exchange
+from mesh_sim.storage.tokens import UsedTokens
+
+EXCHANGE = web.AppKey("exchange", Exchange)
+SETTINGS = web.AppKey("settings", Settings)
+TOKENS = web.AppKey("tokens", UsedTokens)

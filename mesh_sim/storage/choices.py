@@ -1,0 +1,67 @@
+"""The opt-out register's choices in a database, packed: a bulk load of millions is a few dozen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from mesh_sim.optouts.register import Channel, ChoiceBatch
+from mesh_sim.storage import sql
+from mesh_sim.storage.database import Database, Row, Transaction
+from mesh_sim.storage.times import from_micros, micros
+
+_PACKED: Final = np.dtype("<i8")
+
+
+class SqlChoices:
+    """The Choices port over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, batches: Sequence[ChoiceBatch]) -> None:
+        """Record choices durably, all of them or none."""
+        rows = [
+            (
+                int(batch.opted_out),
+                micros(batch.registered_at),
+                batch.channel.value,
+                int(batch.numbers[0]),
+                int(batch.numbers[-1]),
+                batch.numbers.astype(_PACKED).tobytes(),
+            )
+            for batch in batches
+        ]
+
+        async def record(tx: Transaction) -> None:
+            allotted = await tx.fetch_row(sql.ALLOT_CHOICES, len(rows))
+            assert allotted is not None  # noqa: S101 - RETURNING of an upsert always gives its row
+            first = allotted[0] - len(rows) + 1
+            await tx.execute_many(
+                sql.INSERT_CHOICES, [(first + place, *row) for place, row in enumerate(rows)]
+            )
+
+        await self._database.write(record)
+
+    async def version(self) -> int:
+        """Give the last choice's id; 0 while there are none."""
+        row = await self._database.read(lambda tx: tx.fetch_row(sql.LAST_CHOICE))
+        return row[0] if row else 0
+
+    async def recorded(self) -> tuple[int, Sequence[ChoiceBatch]]:
+        """Give all choices in the order recorded, with the version that they make up."""
+        rows = await self._database.read(lambda tx: tx.fetch(sql.CHOICES))
+        return (rows[-1][0] if rows else 0), [_batch(row) for row in rows]
+
+    async def around(self, number: int) -> Sequence[ChoiceBatch]:
+        """Give the batches that may hold this number, in the order recorded."""
+        rows = await self._database.read(lambda tx: tx.fetch(sql.CHOICES_AROUND, number))
+        return [_batch(row) for row in rows]
+
+
+def _batch(row: Row) -> ChoiceBatch:
+    _, opted_out, registered_at, channel, packed = row
+    numbers = np.frombuffer(packed, _PACKED).astype(np.int64, copy=False)
+    return ChoiceBatch(bool(opted_out), from_micros(registered_at), Channel(channel), numbers)

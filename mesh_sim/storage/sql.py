@@ -1,0 +1,249 @@
+"""Every SQL statement, in the dialect that SQLite and PostgreSQL share.
+
+Times are microseconds since 1970 in UTC; flags are 0 or 1; text that was never given is ''.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS messages (
+        message_id        TEXT PRIMARY KEY,
+        message_type      TEXT NOT NULL,
+        sender            TEXT NOT NULL,
+        recipient         TEXT NOT NULL,
+        workflow_id       TEXT NOT NULL,
+        status            TEXT NOT NULL,
+        total_chunks      INTEGER NOT NULL,
+        created_at        BIGINT NOT NULL,
+        subject           TEXT NOT NULL,
+        local_id          TEXT NOT NULL,
+        partner_id        TEXT NOT NULL,
+        file_name         TEXT NOT NULL,
+        checksum          TEXT NOT NULL,
+        content_type      TEXT NOT NULL,
+        content_encoding  TEXT NOT NULL,
+        encrypted         INTEGER NOT NULL,
+        compressed        INTEGER NOT NULL,
+        file_size         BIGINT NOT NULL,
+        position          BIGINT NOT NULL,
+        accepted_at       BIGINT,
+        acknowledged_at   BIGINT,
+        failed_at         BIGINT,
+        failure_event     TEXT NOT NULL,
+        failure_code      TEXT NOT NULL,
+        failure_text      TEXT NOT NULL,
+        linked_message_id TEXT NOT NULL
+    )
+    """,
+    # Covers the inbox list and its workflow filter without touching the table.
+    """
+    CREATE INDEX IF NOT EXISTS messages_inbox ON messages (recipient, position, workflow_id, message_id)
+        WHERE status = 'accepted'
+    """,
+    "CREATE INDEX IF NOT EXISTS messages_local_id ON messages (sender, local_id) WHERE local_id <> ''",
+    """
+    CREATE TABLE IF NOT EXISTS chunks (
+        message_id  TEXT NOT NULL,
+        number      INTEGER NOT NULL,
+        size        BIGINT NOT NULL,
+        inline      BYTEA,
+        payload_key TEXT,
+        PRIMARY KEY (message_id, number)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS chunks_payload ON chunks (payload_key) WHERE payload_key IS NOT NULL",
+    # One row a mailbox: its row lock hands out arrival positions in commit order, and the count of
+    # waiting messages costs the same at ten as at ten million.
+    """
+    CREATE TABLE IF NOT EXISTS inboxes (
+        mailbox_id    TEXT PRIMARY KEY,
+        last_position BIGINT NOT NULL,
+        waiting       BIGINT NOT NULL
+    )
+    """,
+    # Bodies that no row names any more, until their files are gone too.
+    "CREATE TABLE IF NOT EXISTS discarded (payload_key TEXT PRIMARY KEY)",
+)
+
+MESSAGE_COLUMNS: Final = (
+    "message_id, message_type, sender, recipient, workflow_id, status, total_chunks, created_at, subject, "
+    "local_id, partner_id, file_name, checksum, content_type, content_encoding, encrypted, compressed, "
+    "file_size, position, accepted_at, acknowledged_at, failed_at, failure_event, failure_code, "
+    "failure_text, linked_message_id"
+)
+
+INSERT_MESSAGE: Final = f"""
+    INSERT INTO messages ({MESSAGE_COLUMNS})
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+            $21, $22, $23, $24, $25, $26)
+"""
+MESSAGE: Final = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE message_id = $1"
+SENT_WITH_LOCAL_ID: Final = f"""
+    SELECT {MESSAGE_COLUMNS} FROM messages
+    WHERE sender = $1 AND local_id = $2 AND local_id <> '' LIMIT 2
+"""
+SET_ACCEPTED: Final = """
+    UPDATE messages SET status = $2, file_size = $3, position = $4, accepted_at = $5 WHERE message_id = $1
+"""
+SET_ACKNOWLEDGED: Final = "UPDATE messages SET status = $2, acknowledged_at = $3 WHERE message_id = $1"
+
+PUT_CHUNK: Final = """
+    INSERT INTO chunks (message_id, number, size, inline, payload_key) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (message_id, number)
+    DO UPDATE SET size = excluded.size, inline = excluded.inline, payload_key = excluded.payload_key
+"""
+CHUNK: Final = "SELECT number, size, inline, payload_key FROM chunks WHERE message_id = $1 AND number = $2"
+CHUNK_TOTALS: Final = "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM chunks WHERE message_id = $1"
+
+ARRIVE: Final = """
+    INSERT INTO inboxes (mailbox_id, last_position, waiting) VALUES ($1, 1, 1)
+    ON CONFLICT (mailbox_id) DO UPDATE
+    SET last_position = inboxes.last_position + 1, waiting = inboxes.waiting + 1
+    RETURNING last_position
+"""
+LEAVE: Final = "UPDATE inboxes SET waiting = waiting - 1 WHERE mailbox_id = $1"
+WAITING: Final = "SELECT waiting FROM inboxes WHERE mailbox_id = $1"
+
+INBOX: Final = """
+    SELECT position, message_id FROM messages
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' ORDER BY position LIMIT $3
+"""
+INBOX_WORKFLOW: Final = """
+    SELECT position, message_id FROM messages
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND (workflow_id = $4) = ($5 = 0)
+    ORDER BY position LIMIT $3
+"""
+INBOX_WORKFLOW_BEGINS: Final = """
+    SELECT position, message_id FROM messages
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted'
+        AND (substr(workflow_id, 1, length($4)) = $4) = ($5 = 0)
+    ORDER BY position LIMIT $3
+"""
+INBOX_WORKFLOW_CONTAINS: Final = """
+    SELECT position, message_id FROM messages
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted'
+        AND (replace(workflow_id, $4, '') <> workflow_id OR $4 = '') = ($5 = 0)
+    ORDER BY position LIMIT $3
+"""
+
+DISCARD: Final = "INSERT INTO discarded (payload_key) VALUES ($1) ON CONFLICT (payload_key) DO NOTHING"
+DISCARDED: Final = "SELECT payload_key FROM discarded LIMIT 1000"
+FORGET_DISCARDED: Final = "DELETE FROM discarded WHERE payload_key = $1"
+PAYLOAD_KNOWN: Final = "SELECT 1 FROM chunks WHERE payload_key = $1"
+
+# -- the opt-out service: the register of choices and the submissions ---------------------------------
+
+OPTOUT_SCHEMA: Final = (
+    # A row is a batch of choices made alike: a single one, or up to 65,536 of a bulk load. ``numbers``
+    # packs the NHS numbers, ascending, eight bytes each, so that millions load and are read in seconds.
+    """
+    CREATE TABLE IF NOT EXISTS choices (
+        choice_id     BIGINT PRIMARY KEY,
+        opted_out     INTEGER NOT NULL,
+        registered_at BIGINT NOT NULL,
+        channel       TEXT NOT NULL,
+        lowest        BIGINT NOT NULL,
+        highest       BIGINT NOT NULL,
+        numbers       BYTEA NOT NULL
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS choices_span ON choices (lowest, highest)",
+    # One row: its row lock hands out choice ids in commit order.
+    """
+    CREATE TABLE IF NOT EXISTS registers (
+        register_id INTEGER PRIMARY KEY,
+        last_choice BIGINT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS submissions (
+        message_id         TEXT PRIMARY KEY,
+        mailbox            TEXT NOT NULL,
+        local_id           TEXT NOT NULL,
+        workflow_id        TEXT NOT NULL,
+        received_at        BIGINT NOT NULL,
+        due_at             BIGINT NOT NULL,
+        state              TEXT NOT NULL,
+        claimed_by         TEXT NOT NULL,
+        lease_until        BIGINT NOT NULL,
+        attempts           INTEGER NOT NULL,
+        outcome            TEXT NOT NULL,
+        reason             TEXT NOT NULL,
+        submitted          BIGINT NOT NULL,
+        returned           BIGINT NOT NULL,
+        receipt_message_id TEXT NOT NULL,
+        answer_message_id  TEXT NOT NULL,
+        finished_at        BIGINT
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS submissions_open ON submissions (due_at) WHERE state <> 'finished'",
+)
+
+ALLOT_CHOICES: Final = """
+    INSERT INTO registers (register_id, last_choice) VALUES (1, $1)
+    ON CONFLICT (register_id) DO UPDATE SET last_choice = registers.last_choice + excluded.last_choice
+    RETURNING last_choice
+"""
+INSERT_CHOICES: Final = """
+    INSERT INTO choices (choice_id, opted_out, registered_at, channel, lowest, highest, numbers)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+LAST_CHOICE: Final = "SELECT last_choice FROM registers WHERE register_id = 1"
+CHOICE_COLUMNS: Final = "choice_id, opted_out, registered_at, channel, numbers"
+CHOICES: Final = f"SELECT {CHOICE_COLUMNS} FROM choices ORDER BY choice_id"
+CHOICES_AROUND: Final = f"""
+    SELECT {CHOICE_COLUMNS} FROM choices
+    WHERE lowest <= $1 AND highest >= $1 ORDER BY choice_id
+"""
+
+SUBMISSION_COLUMNS: Final = (
+    "message_id, mailbox, local_id, workflow_id, received_at, due_at, state, attempts, outcome, reason, "
+    "submitted, returned, receipt_message_id, answer_message_id, finished_at"
+)
+
+SUBMISSION: Final = f"SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE message_id = $1"
+NEW_SUBMISSIONS: Final = """
+    SELECT m.message_id FROM messages m LEFT JOIN submissions s ON s.message_id = m.message_id
+    WHERE m.recipient = $1 AND m.status = 'accepted' AND s.message_id IS NULL
+    ORDER BY m.position LIMIT $2
+"""
+# Times of ``lease_until`` are real ones, those of ``due_at`` simulated.
+OPEN_SUBMISSIONS: Final = """
+    SELECT s.message_id FROM submissions s JOIN messages m ON m.message_id = s.message_id
+    WHERE s.state <> 'finished' AND s.due_at <= $1 AND s.lease_until <= $2 ORDER BY s.due_at LIMIT $3
+"""
+NEXT_DUE: Final = "SELECT MIN(due_at) FROM submissions WHERE state <> 'finished' AND due_at > $1"
+CLAIM_NEW: Final = """
+    INSERT INTO submissions (message_id, mailbox, local_id, workflow_id, received_at, due_at, state,
+        claimed_by, lease_until, attempts, outcome, reason, submitted, returned, receipt_message_id,
+        answer_message_id, finished_at)
+    VALUES ($1, $2, $3, $4, $5, $5, 'new', $6, $7, 1, '', '', 0, 0, '', '', NULL)
+    ON CONFLICT (message_id) DO NOTHING
+"""
+CLAIM_AGAIN: Final = """
+    UPDATE submissions SET claimed_by = $2, lease_until = $3, attempts = attempts + 1
+    WHERE message_id = $1 AND state <> 'finished' AND lease_until <= $4
+"""
+RENEW_CLAIM: Final = """
+    UPDATE submissions SET lease_until = $3
+    WHERE message_id = $1 AND claimed_by = $2 AND state <> 'finished'
+"""
+GIVE_BACK_CLAIM: Final = """
+    UPDATE submissions SET claimed_by = '', lease_until = $3
+    WHERE message_id = $1 AND claimed_by = $2 AND state <> 'finished'
+"""
+SET_RECEIPTED: Final = """
+    UPDATE submissions
+    SET state = 'receipted', receipt_message_id = $3, due_at = $4, claimed_by = '', lease_until = 0
+    WHERE message_id = $1 AND claimed_by = $2 AND state = 'new'
+"""
+SET_FINISHED: Final = """
+    UPDATE submissions
+    SET state = 'finished', claimed_by = '', lease_until = 0, outcome = $3, reason = $4, submitted = $5,
+        returned = $6, receipt_message_id = CASE WHEN $7 = '' THEN receipt_message_id ELSE $7 END,
+        answer_message_id = $8, finished_at = $9
+    WHERE message_id = $1 AND claimed_by = $2 AND state <> 'finished'
+"""
