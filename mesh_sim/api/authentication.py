@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
@@ -76,8 +75,8 @@ def authenticate(request: web.Request) -> Mailbox:
 def _use(tokens: UsedTokens, token: Token, now: datetime) -> bool:
     made = token.made_at()
     minute = _ALWAYS if made is None or abs(now - made) > TOKEN_LIFETIME else _minutes(made)
-    digest = hashlib.sha256(str(token).encode("utf-8", "surrogateescape")).digest()[:16]
-    return tokens.use(digest, minute=minute, now_minute=_minutes(now))
+    # The hash covers every field and has been verified; in bytes, its letters' case tells no two apart.
+    return tokens.use(bytes.fromhex(token.signature), minute=minute, now_minute=_minutes(now))
 
 
 def _minutes(at: datetime) -> int:

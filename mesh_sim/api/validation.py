@@ -9,7 +9,7 @@ from aiohttp import web
 
 Fault = dict[str, Any]
 
-_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,4000}\s*", re.ASCII)
 
 
 class ValidationFailed(Exception):

@@ -137,7 +137,9 @@ class Exchange:
             raise ChunkBeyondTotal(why="the first chunk announced fewer chunks")
         if content_encoding != message.metadata.content_encoding:
             raise SendRefused(
-                "cannot change content encoding", why="Content-Encoding differs from the first chunk's"
+                "cannot change content encoding",
+                message_id=message_id,
+                why="Content-Encoding differs from the first chunk's",
             )
         body, size = await take_in(blocks, self._payloads, self.rules.max_request_bytes)
         chunk = Chunk(number, size, body)
@@ -198,7 +200,9 @@ class Exchange:
         self._check_available(message)
         if message.message_type is MessageType.REPORT:
             return message, Chunk(number, 0, Inline(b""))
-        chunk = await self._messages.chunk(message_id, number)
+        # The comparison first: a path may hold a number that no database takes.
+        within = number <= message.total_chunks
+        chunk = await self._messages.chunk(message_id, number) if within else None
         if chunk is None:
             raise NotFound(Codes.MESSAGE_UNKNOWN, why="no such chunk")
         return message, chunk

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import aiofiles
+from aiofiles.threadpool.binary import AsyncFileIO
 
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.exchange.messages import Stored
@@ -38,17 +39,20 @@ class FilePayloads:
         key = f"{name[:2]}/{name}"
         size = 0
         try:
-            async with aiofiles.open(temporary, "xb", buffering=0, opener=_private) as file:
+            file = await _create(temporary)
+            try:
                 async for block in _gathered(blocks):
                     await _write_all(file, block)
                     size += len(block)
-                await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(self._publish, temporary, self._folder / key)
-        except BaseException as error:
+                with _refusal():
+                    await asyncio.to_thread(os.fsync, file.fileno())
+            finally:
+                await file.close()
+            with _refusal():
+                await asyncio.to_thread(self._publish, temporary, self._folder / key)
+        except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise StorageFailed(why=f"the body could not be stored: {error}") from error
             raise
         return Stored(key), size
 
@@ -100,11 +104,37 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-async def _write_all(file: aiofiles.threadpool.binary.AsyncFileIO, block: bytes) -> None:
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Turn what the file system says into the exchange's own error; a broken sender's is left alone."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(why=f"the body could not be stored: {error}") from error
+
+
+async def _create(path: Path) -> AsyncFileIO:
+    opening = asyncio.ensure_future(_open(path))
+    try:
+        with _refusal():
+            return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread opens the file all the same; it must not stay open.
+        await (await opening).close()
+        raise
+
+
+async def _open(path: Path) -> AsyncFileIO:
+    return await aiofiles.open(path, "xb", buffering=0, opener=_private)
+
+
+async def _write_all(file: AsyncFileIO, block: bytes) -> None:
     """Write a whole block: an unbuffered file may take only part of it, as when the disk fills."""
     view = memoryview(block)
     while view:
-        view = view[await file.write(view) :]
+        with _refusal():
+            written = await file.write(view)
+        view = view[written:]
 
 
 async def _gathered(blocks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

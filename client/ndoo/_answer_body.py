@@ -1,0 +1,273 @@
+"""The body of an answer: taken in block by block, checked, and made into the output asked for.
+
+Everything here blocks and is meant for a thread. A list of any length takes no more memory than the set of
+its numbers, and that only where rows are filtered or a cache is verified.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ndoo.cache import CacheHeader, TemporaryCache, read_status
+from ndoo.errors import CacheError, CheckError, ConfigError, ListError
+from ndoo.filtering import FilterSummary, filter_csv, read_answer
+from ndoo.journal import Form, Submission
+from ndoo.lists import BLOCK_BYTES, RECORD_BYTES, NumberRule, RecordReader
+from ndoo.output import write_output
+from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE
+
+_FRAME_BYTES: Final = 8192
+"""More than the first and last lines of a cache file, or the sentence about invalid numbers, can take."""
+
+
+@contextmanager
+def spool(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open a file for NHS numbers on their way, readable by its owner only; it is gone afterwards.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+    """
+    with writing_errors(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=".ndoo-", suffix=".part") as file:
+        yield file.file, Path(file.name)
+
+
+@contextmanager
+def writing_errors(target: Path) -> Iterator[None]:
+    """Turn what the system says about a file that cannot be written into a ``ConfigError``."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+class NotAnAnswer(Exception):
+    """A body that is not the answer to the list that was sent; the text completes "the answer ..."."""
+
+
+class Body:
+    """Takes in an answer's body; checks it on the way and at its end."""
+
+    def __init__(self, file: BinaryIO, path: Path, submission: Submission) -> None:
+        self.path = path
+        self._file = file
+        self._submission = submission
+        self._is_cache = submission.workflow_id == WORKFLOW_CACHE
+        self._reader = RecordReader(NumberRule.DIGITS, answer=True)
+        self._size = 0
+        self._records = 0
+        self._sound = True
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it is the service's sentence about invalid numbers; for use once all is taken in."""
+        if self._size > _FRAME_BYTES:
+            return False
+        self._file.flush()
+        return self.path.read_bytes().strip() == INVALID_LIST_ANSWER
+
+    def take(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            NotAnAnswer: it has become longer than any answer to the list can be.
+            OSError: it cannot be kept.
+        """
+        self._file.write(data)
+        self._size += len(data)
+        # A record may end in CRLF where the service is generous.
+        if self._size > _FRAME_BYTES + self._submission.records * (RECORD_BYTES + 1):
+            raise NotAnAnswer("is longer than the list that was sent")
+        if not self._is_cache:
+            for block in self._reader.feed(data):
+                self._records += len(block)
+                self._sound = self._sound and bool(block.valid.all())
+
+    def finish(self, password: str) -> int:
+        """Check the whole body, which must not be a rejection, and count its records.
+
+        Raises:
+            NotAnAnswer: it is no cleaned list or no sound cache, or has more records than were submitted.
+        """
+        self._file.flush()
+        if self._is_cache:
+            self._records = self._verify_cache(password)
+        else:
+            for block in self._reader.finish():
+                self._records += len(block)
+                self._sound = self._sound and bool(block.valid.all())
+        if not self._sound:
+            raise NotAnAnswer("is not a list of NHS numbers")
+        if self._records > self._submission.records:
+            raise NotAnAnswer(
+                f"has {self._records:,} records, more than the {self._submission.records:,} submitted"
+            )
+        return self._records
+
+    def _verify_cache(self, password: str) -> int:
+        try:
+            status = read_status(self.path)
+            # Whether it may be used today is asked at each use; here only every byte must be right.
+            TemporaryCache.load(self.path, password, now=lambda: status.created)
+        except CacheError as error:
+            raise NotAnAnswer(f"is not a sound temporary cache: {_without_path(error)}") from error
+        if (status.mailbox, status.local_id) != (self._submission.mailbox, self._submission.local_id):
+            raise NotAnAnswer("is the temporary cache of another submission")
+        return status.records
+
+
+def _without_path(error: CacheError | ListError) -> str:
+    return str(error).removeprefix(f"{error.path}: ")
+
+
+# -- the output -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written: records of the answer, rows of a table, the file, and what a person should know."""
+
+    returned: int
+    table: FilterSummary | None
+    output: Path
+    cache_expires: datetime | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Write it down, as for the journal."""
+        expires = self.cache_expires
+        return json.dumps(
+            {
+                "returned": self.returned,
+                "table": asdict(self.table) if self.table is not None else None,
+                "output": str(self.output),
+                "cache_expires": expires.isoformat() if expires is not None else None,
+                "notes": self.notes,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome:
+        """Read what ``to_json`` wrote."""
+        fields = json.loads(text)
+        table, expires = fields["table"], fields["cache_expires"]
+        return cls(
+            fields["returned"],
+            FilterSummary(**table) if table is not None else None,
+            Path(fields["output"]),
+            datetime.fromisoformat(expires) if expires is not None else None,
+            tuple(fields["notes"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How an answer becomes a file.
+
+    ``password`` is the mailbox's and ``lifetime`` that of a cache made here; ``force`` lets another file
+    of the output's name be replaced.
+    """
+
+    submission: Submission
+    password: str
+    lifetime: timedelta
+    force: bool
+
+    def write(self, answer: Path, returned: int) -> Outcome:
+        """Write the output from a checked answer with ``returned`` records; whole or not at all.
+
+        Raises:
+            OutputExists: there is a file of that name, and ``force`` is not given.
+            ConfigError: the output cannot be written.
+        """
+        with writing_errors(self.submission.output):
+            match self.submission.form:
+                case Form.LIST:
+                    return self._list(answer, returned)
+                case Form.TABLE:
+                    return self._table(answer, returned)
+                case Form.CACHE:
+                    return self._cache(answer, returned)
+
+    def _list(self, answer: Path, returned: int) -> Outcome:
+        output = self.submission.output
+        self._copy(answer, output)
+        return Outcome(returned, None, output, None, _notes(self.submission, returned))
+
+    def _table(self, answer: Path, returned: int) -> Outcome:
+        submission = self.submission
+        numbers = read_answer(answer)
+        notes = _notes(submission, returned)
+        try:
+            with write_output(submission.output, self.force) as out:
+                table = filter_csv(
+                    submission.source,
+                    out,
+                    numbers.contains,
+                    column=submission.column,
+                    rule=NumberRule(submission.rule),
+                )
+        except ListError as error:
+            # The answer cannot be had again, but the source can: so the answer is what is kept. Nobody
+            # else makes a file named after this local id, so that one from an earlier try is our own.
+            output = submission.output.with_name(f"{submission.local_id}.dat")
+            self._copy(answer, output, force=True)
+            note = (
+                f"the rows could not be filtered ({error}); the cleaned list was written instead: use it with "
+                "'ndoo filter --answer'"
+            )
+            return Outcome(returned, None, output, None, (*notes, note))
+        if (table.kept + table.removed, table.blank, table.invalid) != (
+            submission.records,
+            submission.blank,
+            submission.skipped,
+        ):
+            notes += ("the source has changed since it was submitted; rows added since then were removed",)
+        return Outcome(returned, table, submission.output, None, notes)
+
+    def _cache(self, answer: Path, returned: int) -> Outcome:
+        submission = self.submission
+        notes = _notes(submission, returned)
+        if submission.workflow_id == WORKFLOW_CACHE:
+            self._copy(answer, submission.output)
+            return Outcome(returned, None, submission.output, read_status(answer).expires, notes)
+        # The service looked into its register at some time after this one: a cache made here must not
+        # outlive what it knows, however late it is collected.
+        created = submission.prepared_at
+        header = CacheHeader(created, created + self.lifetime, submission.mailbox, submission.local_id)
+        status = TemporaryCache.create(
+            _blocks(answer), submission.output, header, self.password, force=self.force
+        )
+        return Outcome(returned, None, submission.output, status.expires, notes)
+
+    def _copy(self, answer: Path, output: Path, *, force: bool = False) -> None:
+        with answer.open("rb") as source, write_output(output, force or self.force) as out:
+            shutil.copyfileobj(source, out, BLOCK_BYTES)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def _notes(submission: Submission, returned: int) -> tuple[str, ...]:
+    notes = []
+    if submission.blank:
+        notes.append(f"{_rows(submission.blank)} without an NHS number left out of the list")
+    if submission.skipped:
+        notes.append(f"{_rows(submission.skipped)} with an invalid NHS number left out of the list")
+    if not returned:
+        notes.append("everybody on the list has opted out")
+    return tuple(notes)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

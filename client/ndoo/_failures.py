@@ -1,0 +1,208 @@
+"""What went wrong with a call, put into this package's words, and what follows from it.
+
+This is the only place that knows aiohttp's exceptions. Each way to fail says three things: which error
+the caller gets, whether trying again can help, and whether the request may have been carried out all
+the same.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import client_exceptions as aio
+
+from ndoo.errors import (
+    CertificateRefused,
+    ConnectionFailed,
+    MeshError,
+    RequestTimeout,
+    UnexpectedAnswer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation, as errors and logs describe it.
+
+    ``operation`` completes "could not ..."; ``repeatable`` is False for the one request that must never
+    be sent twice, the first POST of a message.
+    """
+
+    operation: str
+    url: str
+    mailbox: str
+    message_id: str = ""
+    recipient: str = ""
+    workflow_id: str = ""
+    local_id: str = ""
+    repeatable: bool = True
+
+
+class Failure(Exception):
+    """One try that failed; carries the error to raise if there is no other try.
+
+    ``retry`` is whether another try can help, or after how many seconds the server wants it;
+    ``arrived`` is whether the server may have carried the request out.
+    """
+
+    def __init__(self, error: MeshError, *, retry: bool | float, arrived: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.retry = retry
+        self.arrived = arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What an exception means: the error raised, its text, and the two flags of :class:`Failure`."""
+
+    error: type[MeshError]
+    text: str
+    retry: bool = False
+    arrived: bool = False
+
+
+_UNREACHABLE = Cause(
+    ConnectionFailed,
+    "nothing answers at {url}; is the server running, and are host and port in NDOO_URL right?",
+    retry=True,
+)
+_BROKEN = Cause(ConnectionFailed, "{url} closed the connection{hint}", retry=True, arrived=True)
+_SILENT = Cause(RequestTimeout, "{url} did not answer in time", retry=True, arrived=True)
+_NOT_HTTP = Cause(UnexpectedAnswer, "what answers at {url} does not speak HTTP{hint}", arrived=True)
+_BAD_URL = Cause(UnexpectedAnswer, "{url} is not an address that can be called; check NDOO_URL")
+_BAD_TLS = Cause(CertificateRefused, "no secure connection to {url}: {reason}")
+_PROXY = Cause(ConnectionFailed, "the proxy on the way to {url} does not let the request through")
+
+CAUSES: Final[Mapping[type[Exception], Cause]] = {
+    aio.ClientConnectorError: _UNREACHABLE,
+    aio.ClientConnectorDNSError: Cause(
+        ConnectionFailed,
+        "no host of the name in {url} can be found; check NDOO_URL and the network",
+        retry=True,
+    ),
+    aio.ConnectionTimeoutError: Cause(
+        RequestTimeout, "no connection to {url} in time; is a firewall in the way?", retry=True
+    ),
+    aio.ServerTimeoutError: _SILENT,
+    TimeoutError: _SILENT,
+    aio.ServerConnectionError: _BROKEN,
+    aio.ClientConnectionError: _BROKEN,
+    aio.UploadAbortedError: _BROKEN,
+    aio.ClientPayloadError: Cause(
+        ConnectionFailed, "the answer of {url} broke off before its end", retry=True, arrived=True
+    ),
+    OSError: _BROKEN,
+    aio.ClientConnectorCertificateError: _BAD_TLS,
+    aio.ClientSSLError: _BAD_TLS,
+    aio.ServerFingerprintMismatch: _BAD_TLS,
+    ssl.SSLError: _BAD_TLS,
+    aio.ClientProxyConnectionError: _PROXY,
+    aio.ClientHttpProxyError: _PROXY,
+    aio.ClientResponseError: _NOT_HTTP,
+    aio.WSMessageTypeError: _NOT_HTTP,
+    aio.InvalidURL: _BAD_URL,
+    aio.NonHttpUrlClientError: _BAD_URL,
+    aio.RedirectClientError: _BAD_URL,
+    aio.ClientError: _NOT_HTTP,
+}
+"""Every exception a request can end in; a class not listed is met under its nearest ancestor."""
+
+FOREIGN: Final = tuple(CAUSES)
+
+_OUR_CERTIFICATE: Final = (
+    "the server wants a client certificate it trusts; set NDOO_CERT and NDOO_KEY to the one issued "
+    "for this mailbox and environment"
+)
+_CERTIFICATE_ALERTS: Final = (
+    "ALERT_ACCESS_DENIED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_HANDSHAKE_FAILURE",
+    "ALERT_UNKNOWN_CA",
+)
+_TLS_REASONS: Final = (
+    ("Hostname mismatch", "the server's certificate is for another host; check the host in NDOO_URL"),
+    ("IP address mismatch", "the server's certificate is for another host; check the host in NDOO_URL"),
+    ("certificate has expired", "the server's certificate has expired, or this computer's clock is wrong"),
+    ("not yet valid", "the server's certificate is not valid yet; is this computer's clock right?"),
+    ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted; set NDOO_CA to its authority's"),
+    ("ALERT_PROTOCOL_VERSION", "the server does not speak TLS 1.2 or newer"),
+    ("UNSUPPORTED_PROTOCOL", "the server does not speak TLS 1.2 or newer"),
+    *((alert, _OUR_CERTIFICATE) for alert in _CERTIFICATE_ALERTS),
+    ("WRONG_VERSION_NUMBER", "the server does not use TLS there; try http:// instead of https://"),
+    ("RECORD_LAYER_FAILURE", "the server does not use TLS there; try http:// instead of https://"),
+    ("HTTP_REQUEST", "the server does not use TLS there; try http:// instead of https://"),
+)
+"""What OpenSSL's texts mean, first match first."""
+
+
+def from_exception(error: BaseException, call: Call, tries: int) -> Failure:
+    """Translate an exception that ended try number ``tries`` of a call."""
+    details = f"{error} {error.__cause__ or ''}"
+    cause = cause_of(type(error))
+    if any(alert in details for alert in _CERTIFICATE_ALERTS):
+        # A TLS 1.3 server refuses our certificate after the handshake, so that it shows as a broken
+        # connection; only the alert in the text tells.
+        cause = _BAD_TLS
+    text = cause.text.format(url=call.url, hint=_hint(call), reason=_tls_reason(details))
+    return make_failure(cause.error, text, call, tries, retry=cause.retry, arrived=cause.arrived)
+
+
+def cause_of(kind: type[BaseException]) -> Cause:
+    """Find the row of :data:`CAUSES` for a class of exceptions: its own, or its nearest ancestor's."""
+    return next(CAUSES[ancestor] for ancestor in kind.__mro__ if ancestor in CAUSES)
+
+
+def _hint(call: Call) -> str:
+    if call.url.startswith("http://"):
+        return "; if it is a TLS port, use https://"
+    return "; if it demands a client certificate, set NDOO_CERT and NDOO_KEY"
+
+
+def _tls_reason(details: str) -> str:
+    for mark, reason in _TLS_REASONS:
+        if mark in details:
+            return reason
+    return "the TLS handshake failed; is NDOO_URL right, and are NDOO_CA, NDOO_CERT and NDOO_KEY?"
+
+
+def make_failure(
+    kind: type[MeshError],
+    text: str,
+    call: Call,
+    tries: int,
+    *,
+    retry: bool | float,
+    arrived: bool,
+    **fields: Any,
+) -> Failure:
+    again = f" (tried {tries} times)" if tries > 1 else ""
+    fields.setdefault("message_id", call.message_id)
+    error = kind(
+        f"could not {call.operation}: {text}{again}{_doubt(call) if arrived else ''}",
+        mailbox=call.mailbox,
+        **fields,
+    )
+    return Failure(error, retry=retry if call.repeatable else False, arrived=arrived)
+
+
+def _doubt(call: Call) -> str:
+    if call.repeatable:
+        return ""
+    if call.local_id:
+        how = f"look for it with 'ndoo mailbox track --local-id {call.local_id}'"
+    else:
+        how = "ask the recipient (a message sent with a local id can be tracked)"
+    return f"; the message may or may not have arrived: {how} before sending it again"
+
+
+def unexpected(text: str, call: Call, *, status: int | None = None) -> Failure:
+    """Make the failure of an answer that does not follow the protocol; trying again would not help."""
+    return make_failure(UnexpectedAnswer, text, call, 1, retry=False, arrived=True, status=status)

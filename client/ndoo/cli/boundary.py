@@ -1,0 +1,162 @@
+"""Where every error of a command becomes one line for people, one object for programs, and an exit code.
+
+0 done, 1 failed, 2 wrong usage or setting, 3 not yet (design.md, "Commands"); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final, cast
+
+import typer
+from typer.core import TyperGroup
+
+from ndoo.cli.show import one_line, show_error, write_json
+from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers, NdooError
+
+SUBMITTING: Final = frozenset({"check", "submit", "collect"})
+"""Commands that may be stopped while a list is away."""
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_YET = 3
+    INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One run of the command; the root's options are filled in once they are parsed."""
+
+    json: bool
+    debug: bool = False
+    profile: str | None = None
+    command: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class UsageError(NdooError):
+    """Options that do not go together."""
+
+
+class Interrupted(NdooError):
+    """Ctrl-C."""
+
+
+def exit_code(error: NdooError) -> ExitCode:
+    """Give the exit code of an expected error."""
+    match error:
+        case ConfigError() | ColumnError() | UsageError():
+            return ExitCode.USAGE
+        case AnswerPending():
+            return ExitCode.NOT_YET
+        case Interrupted():
+            return ExitCode.INTERRUPTED
+        case _:
+            return ExitCode.FAILED
+
+
+class Boundary(TyperGroup):
+    """The root group: nothing that happens in a command gets past it but an exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002 -- Typer's signature; this is always standalone
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command and leave with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        # Looked up beforehand: a program is answered in JSON also when the options do not parse.
+        invocation = Invocation(json="--json" in given)
+        try:
+            status = super().main(
+                given,
+                prog_name or "ndoo",
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                obj=invocation,
+                **extra,
+            )
+        except BrokenPipeError:
+            # The reader of our output has left (ndoo ... | head): nobody to tell.
+            sys.stdout = cast(Any, None)
+            status = ExitCode.FAILED
+        except NdooError as error:
+            status = _report(error, invocation)
+        except Exception as error:  # noqa: BLE001 -- the last boundary: a defect is told as one
+            status = _report_usage(error, invocation) or _report_defect(error, invocation)
+        sys.exit(status or ExitCode.DONE)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; Ctrl-C becomes an error like the others."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            safe = (
+                "; a list already submitted is not lost: 'ndoo pending' shows it and 'ndoo collect' fetches "
+                "its answer"
+                if ctx.invoked_subcommand in SUBMITTING
+                else ""
+            )
+            raise Interrupted(f"interrupted{safe}") from None
+
+
+def _report(error: NdooError, invocation: Invocation) -> ExitCode:
+    lines = [str(error)]
+    if isinstance(error, InvalidNumbers):
+        lines += [f"line {line:,}: {reason}" for line, reason in error.samples]
+        if error.count > len(error.samples):
+            lines.append(f"and {error.count - len(error.samples):,} more")
+        if invocation.command in SUBMITTING:
+            lines.append("nothing was sent; correct the list, or leave these rows out with --skip-invalid")
+    show_error(lines)
+    if invocation.json:
+        details = {name: value for name, value in vars(error).items() if value not in (None, "", ())}
+        write_json({"error": {"kind": type(error).__name__, "message": str(error), **details}})
+    return exit_code(error)
+
+
+def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
+    """Report what the option parser raised; its classes are not public, but have these in common."""
+    describe = getattr(error, "format_message", None)
+    if describe is None:
+        return None
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        # A group without a subcommand: the help has been asked for, so to speak.
+        typer.echo(context.get_help(), err=True)
+        return ExitCode.USAGE
+    message = one_line(describe()).rstrip(".")
+    if getattr(error, "option_name", "") in ("--profile", "--debug") and context is not None:
+        message += " here; it goes before the command, as in: ndoo --profile int check LIST"
+    command = context.command_path if context is not None else "ndoo"
+    show_error([f"{message}; see '{command} --help'"])
+    if invocation.json:
+        write_json({"error": {"kind": "UsageError", "message": message}})
+    return ExitCode.USAGE
+
+
+def _report_defect(error: Exception, invocation: Invocation) -> ExitCode:
+    # The text of an unforeseen exception may hold anything, an NHS number too; only its class is told.
+    kind = type(error).__name__
+    if invocation.debug:
+        typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        show_error([f"this is a bug in ndoo ({kind}); the lines above say where"])
+    else:
+        show_error([f"this is a bug in ndoo ({kind}); 'ndoo --debug ...' shows where it happened"])
+    if invocation.json:
+        write_json({"error": {"kind": "Bug", "message": f"this is a bug in ndoo ({kind})"}})
+    return ExitCode.FAILED

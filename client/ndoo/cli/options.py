@@ -1,0 +1,131 @@
+"""Options and arguments that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import typer
+
+from ndoo.cli.boundary import Invocation, UsageError
+
+if TYPE_CHECKING:
+    from ndoo.config import Settings
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
+_SECONDS: Final = (86_400, 3_600, 60, 1)
+
+
+class Rule(StrEnum):
+    """The values of ``ndoo.lists.NumberRule``, which is not imported to keep the start quick."""
+
+    CHECKSUM = "checksum"
+    DIGITS = "digits"
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``10m`` or ``1h30m`` as seconds.
+
+    Raises:
+        BadParameter: it is none of these, or more than a year.
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None or not any(match.groups()):
+        raise typer.BadParameter("write it like 0, 90s, 10m, 1h30m or 2d")
+    seconds = sum(int(amount or 0) * unit for amount, unit in zip(match.groups(), _SECONDS, strict=True))
+    if seconds > 366 * 86_400:
+        raise typer.BadParameter("is longer than a year")
+    return float(seconds)
+
+
+_LIST = "The list"
+_OUTPUT = "The output"
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Source: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IN", show_default=False, help="Your list: .csv, or .dat or .txt with one number a line; also .gz."
+    ),
+]
+Column: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|N",
+        show_default=False,
+        rich_help_panel=_LIST,
+        help="NHS-number column of a CSV: its name, or its position from 1. By default found by its name.",
+    ),
+]
+NumberRuleOption: TypeAlias = Annotated[
+    Rule,
+    typer.Option(
+        "--number-rule",
+        rich_help_panel=_LIST,
+        help="What a valid number is: ten digits with the right check digit, or any ten digits.",
+    ),
+]
+SkipInvalid: TypeAlias = Annotated[
+    bool,
+    typer.Option("--skip-invalid", rich_help_panel=_LIST, help="Leave rows with invalid numbers out."),
+]
+Output: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+        help="Where to write: .csv keeps the columns, .dat is the bare list. By default beside IN.",
+    ),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", rich_help_panel=_OUTPUT, help="Replace the output if it exists.")
+]
+Cache: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--cache", rich_help_panel=_OUTPUT, help="Write a temporary cache, which works until it expires."
+    ),
+]
+
+
+def invocation(ctx: typer.Context) -> Invocation:
+    """Give the run this command belongs to."""
+    found: Any = ctx.obj
+    if not isinstance(found, Invocation):
+        raise TypeError("the command was not run through its root")
+    return found
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """Read the settings, with the profile the command line chose.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+    from ndoo.config import load_settings  # noqa: PLC0415 -- pydantic is only for commands that need it
+
+    return load_settings(invocation(ctx).profile)
+
+
+def default_output(source: Path, *, cache: bool = False) -> Path:
+    """Name the output beside its source: ``IN-cleaned.csv`` (or ``.dat``), or ``IN.cache``."""
+    plain = source.with_suffix("") if source.suffix.lower() == ".gz" else source
+    if cache:
+        return plain.with_suffix(".cache")
+    suffix = ".csv" if plain.suffix.lower() == ".csv" else ".dat"
+    return plain.with_name(f"{plain.stem}-cleaned{suffix}")
+
+
+def refuse_gzip(output: Path) -> None:
+    """Refuse an output name that promises compression.
+
+    Raises:
+        UsageError: it ends in .gz.
+    """
+    if output.suffix.lower() == ".gz":
+        raise UsageError(f"{output}: outputs are not compressed; choose a name without .gz")

@@ -1,0 +1,130 @@
+"""SQLite behind the database port: grouped commits that keep operations apart."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mesh_sim.exchange.errors import StorageFailed
+from mesh_sim.storage.database import Transaction
+from mesh_sim.storage.sqlite import SqliteDatabase
+
+SCHEMA = ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)
+INSERT = "INSERT INTO notes (id, text) VALUES ($1, $2)"
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    """A database of the test's own."""
+    database = SqliteDatabase(tmp_path / "notes.db", SCHEMA)
+    yield database
+    await database.close()
+
+
+async def _count(database: SqliteDatabase) -> int:
+    row = await database.read(lambda tx: tx.fetch_row("SELECT COUNT(*) FROM notes"))
+    assert row is not None
+    return int(row[0])
+
+
+async def test_operations_waiting_together_share_a_commit(tmp_path: Path, database: SqliteDatabase) -> None:
+    """A hundred writes at once take far fewer commits than a hundred, and all of them are there."""
+    watcher = sqlite3.connect(tmp_path / "notes.db", isolation_level=None, check_same_thread=False)
+    seen: set[int] = set()
+
+    async def insert(tx: Transaction, number: int) -> None:
+        # Another connection sees commits only, so what it counts from inside tells the groups apart.
+        seen.add(watcher.execute("SELECT COUNT(*) FROM notes").fetchone()[0])
+        await tx.execute(INSERT, number, "x")
+
+    with closing(watcher):
+        await asyncio.gather(
+            *(database.write(lambda tx, number=number: insert(tx, number)) for number in range(100))
+        )
+    assert await _count(database) == 100
+    assert len(seen) < 50
+
+
+async def test_a_failed_operation_leaves_nothing_and_spares_the_others(database: SqliteDatabase) -> None:
+    """Of operations in one commit, the one that raises is undone whole, alone."""
+
+    async def insert_then_raise(tx: Transaction) -> None:
+        await tx.execute(INSERT, 1, "gone")
+        raise LookupError("no")
+
+    async def insert(tx: Transaction) -> int:
+        return await tx.execute(INSERT, 2, "kept")
+
+    outcomes = await asyncio.gather(
+        database.write(insert_then_raise), database.write(insert), return_exceptions=True
+    )
+    assert isinstance(outcomes[0], LookupError)
+    assert outcomes[1] == 1
+    rows = await database.read(lambda tx: tx.fetch("SELECT id, text FROM notes"))
+    assert [tuple(row) for row in rows] == [(2, "kept")]
+
+
+async def test_a_broken_constraint_is_raised_where_it_was_awaited(database: SqliteDatabase) -> None:
+    """An integrity error belongs to its operation and does not read as a failed disk."""
+    await database.write(lambda tx: tx.execute(INSERT, 1, "x"))
+    with pytest.raises(sqlite3.IntegrityError):
+        await database.write(lambda tx: tx.execute(INSERT, 1, "again"))
+    assert await _count(database) == 1
+
+
+async def test_a_wrong_statement_says_that_storage_failed(database: SqliteDatabase) -> None:
+    """An engine error becomes the exchange's own, both on reads and on writes."""
+    with pytest.raises(StorageFailed, match="no such table"):
+        await database.read(lambda tx: tx.fetch("SELECT * FROM missing"))
+    with pytest.raises(StorageFailed, match="no such table"):
+        await database.write(lambda tx: tx.execute("DELETE FROM missing"))
+    await database.write(lambda tx: tx.execute(INSERT, 1, "still works"))
+
+
+async def test_another_process_holding_the_file_is_waited_for(
+    tmp_path: Path, database: SqliteDatabase
+) -> None:
+    """A write waits while somebody else is in the middle of one, and then succeeds."""
+    other = sqlite3.connect(tmp_path / "notes.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO notes VALUES (7, 'theirs')")
+    write = asyncio.create_task(database.write(lambda tx: tx.execute(INSERT, 8, "ours")))
+    await asyncio.sleep(0)
+    assert not write.done()
+    other.execute("COMMIT")
+    other.close()
+    await write
+    assert await _count(database) == 2
+
+
+async def test_an_operation_that_waits_for_something_else_is_an_error(database: SqliteDatabase) -> None:
+    """Awaiting anything but the transaction is caught, not hung on."""
+
+    async def wrong(_tx: Transaction) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(RuntimeError):
+        await database.write(wrong)
+
+
+async def test_many_rows_at_once(database: SqliteDatabase) -> None:
+    """One statement runs for each row of values."""
+    await database.write(lambda tx: tx.execute_many(INSERT, [(1, "a"), (2, "b")]))
+    assert await _count(database) == 2
+
+
+async def test_closing_keeps_what_was_waiting(tmp_path: Path) -> None:
+    """A write begun before the close is committed; one begun after it is refused."""
+    database = SqliteDatabase(tmp_path / "closing.db", SCHEMA)
+    write = asyncio.create_task(database.write(lambda tx: tx.execute(INSERT, 1, "x")))
+    await asyncio.sleep(0)
+    await database.close()
+    await database.close()
+    assert await write == 1
+    with pytest.raises(StorageFailed, match="closed"):
+        await database.write(lambda tx: tx.execute(INSERT, 2, "x"))

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndoo.cache import CLOCK_SLACK, CacheHeader, CacheStatus, CacheWriter, TemporaryCache, read_status
+from ndoo.errors import CacheAltered, CacheError, CacheExpired, OutputExists
+from ndoo.lists import TEST_RANGE, format_records, generate
+
+CREATED = datetime(2026, 11, 22, 10, tzinfo=UTC)
+EXPIRES = CREATED + timedelta(days=21)
+HEADER = CacheHeader(CREATED, EXPIRES, "X26ABC1", "weekly-0001")
+NUMBERS = next(generate(200, seed=2))
+PASSWORD = "password"
+
+
+def during() -> datetime:
+    """Some time while the cache is good."""
+    return CREATED + timedelta(days=3)
+
+
+def cache_bytes(records: bytes, header: CacheHeader = HEADER, password: str = PASSWORD) -> bytes:
+    """Make a whole cache file."""
+    writer = CacheWriter(header, password)
+    return writer.start() + writer.records(records) + writer.finish()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A sound cache of 200 numbers."""
+    path = tmp_path / "weekly.cache"
+    path.write_bytes(cache_bytes(format_records(NUMBERS)))
+    return path
+
+
+def test_the_file_is_as_the_design_says():
+    """Header, records and trailer are exact to the byte, the two hashes over what they should cover."""
+    records = b"9990000018,\n9990000026,\n"
+    start = (
+        b"#ndoo-temporary-cache 1\n#created 2026-11-22T10:00:00Z\n#expires 2026-12-13T10:00:00Z\n"
+        b"#mailbox X26ABC1\n#local-id weekly-0001\n"
+    )
+    signed = start + records + b"#end records=2 sha256=" + hashlib.sha256(records).hexdigest().encode()
+    keyed = hmac.new(b"password", signed, "sha256").hexdigest().encode()
+    assert cache_bytes(records) == signed + b" hmac=" + keyed + b"\n"
+
+
+@given(st.lists(st.lists(st.integers(*TEST_RANGE), max_size=5), max_size=5))
+def test_a_cache_holds_exactly_what_was_put_in(tmp_path_factory, parts):
+    """Whatever pieces the writer is given, the loaded cache has those numbers and no others."""
+    path = tmp_path_factory.mktemp("cache") / "any.cache"
+    pieces = [format_records(np.array(part, np.int64)) for part in parts]
+    status = TemporaryCache.create(pieces, path, HEADER, PASSWORD)
+    cache = TemporaryCache.load(path, PASSWORD, during)
+    numbers = [number for part in parts for number in part]
+    asked = [*numbers, *NUMBERS.tolist()]
+    assert cache.contains(np.array(asked, np.int64)).tolist() == [number in numbers for number in asked]
+    assert (cache.records, len(cache)) == (status.records, len(cache)) == (len(numbers), len(set(numbers)))
+    assert path.read_bytes() == cache_bytes(b"".join(pieces))
+
+
+def test_a_cache_tells_what_it_is(path):
+    """Its times, mailbox and local id can be read, with the password or, as a status, without."""
+    cache = TemporaryCache.load(path, PASSWORD, during)
+    told = (cache.created, cache.expires, cache.mailbox, cache.local_id, cache.records)
+    assert told == (CREATED, EXPIRES, "X26ABC1", "weekly-0001", 200)
+    status = read_status(path)
+    assert status == CacheStatus(CREATED, EXPIRES, 200, "X26ABC1", "weekly-0001")
+    assert not status.expired(EXPIRES - timedelta(seconds=1))
+    assert status.expired(EXPIRES)
+
+
+def test_single_numbers_are_looked_up_as_written(path):
+    """A number can be given as an integer or as text with blanks; what is no number is not in."""
+    cache = TemporaryCache.load(path, PASSWORD, during)
+    number = int(NUMBERS[0])
+    text = str(number)
+    assert number in cache
+    assert f"{text[:3]} {text[3:6]}-{text[6:]}" in cache
+    assert number + 1 not in cache
+    assert "unknown" not in cache
+
+
+def test_an_expired_cache_is_refused_at_loading_and_at_every_use(path):
+    """From the second of expiry on nothing comes out of it, even if it was loaded in time."""
+    with pytest.raises(CacheExpired, match="expired at 2026-12-13 10:00 UTC") as caught:
+        TemporaryCache.load(path, PASSWORD, lambda: EXPIRES)
+    assert caught.value.expired_at == EXPIRES
+
+    time = EXPIRES - timedelta(seconds=1)
+    cache = TemporaryCache.load(path, PASSWORD, lambda: time)
+    assert cache.contains(NUMBERS).all()
+    time = EXPIRES
+    with pytest.raises(CacheExpired):
+        cache.contains(NUMBERS)
+    with pytest.raises(CacheExpired):
+        _ = int(NUMBERS[0]) in cache
+
+
+def test_the_computers_own_clock_is_the_default(tmp_path):
+    """Without a clock given, real time decides."""
+    now = datetime.now(UTC)
+    path = tmp_path / "fresh.cache"
+    TemporaryCache.create([], path, CacheHeader(now, now + timedelta(hours=1), "A", "b"), PASSWORD)
+    assert len(TemporaryCache.load(path, PASSWORD)) == 0
+    TemporaryCache.create([], path, CacheHeader(now, now, "A", "b"), PASSWORD, force=True)
+    with pytest.raises(CacheExpired):
+        TemporaryCache.load(path, PASSWORD)
+
+
+def test_a_clock_far_behind_is_refused(path):
+    """A clock set back would keep an expired cache alive; a day of difference is allowed for."""
+    early = CREATED - CLOCK_SLACK
+    assert len(TemporaryCache.load(path, PASSWORD, lambda: early)) == 200
+    with pytest.raises(CacheError, match="set the clock"):
+        TemporaryCache.load(path, PASSWORD, lambda: early - timedelta(seconds=1))
+
+
+# -- files that must not be used --------------------------------------------------------------------
+
+WHOLE = cache_bytes(format_records(NUMBERS[:20]))
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
+def test_a_cache_changed_in_any_byte_is_refused(tmp_path_factory, place, change):
+    """No byte of the file is outside what is verified."""
+    altered = bytearray(WHOLE)
+    altered[place] ^= change
+    path = tmp_path_factory.mktemp("cache") / "altered.cache"
+    path.write_bytes(altered)
+    with pytest.raises(CacheError):
+        TemporaryCache.load(path, PASSWORD, during)
+
+
+@given(st.integers(0, len(WHOLE) - 1))
+def test_a_cache_cut_anywhere_is_refused(tmp_path_factory, size):
+    """Only the whole file will do, and its status is not read from a part either."""
+    path = tmp_path_factory.mktemp("cache") / "cut.cache"
+    path.write_bytes(WHOLE[:size])
+    with pytest.raises(CacheError):
+        TemporaryCache.load(path, PASSWORD, during)
+    with pytest.raises(CacheError):
+        read_status(path)
+
+
+RECORDS = format_records(NUMBERS[:20])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (WHOLE[:-1], "cut short: its last line"),
+        (WHOLE[:500], "cut short"),
+        (WHOLE[:30], "cut short or changed"),
+        (WHOLE + WHOLE[-1:], "cut short: its last line"),
+        (WHOLE.replace(RECORDS[:12], b""), "changed after it was made"),
+        (WHOLE.replace(b"records=20", b"records=21"), "changed after it was made"),
+        (WHOLE.replace(b"#expires 2026", b"#expires 2036"), "another mailbox or password, or its header"),
+        (WHOLE.replace(b"2026-12-13", b"2026-13-13"), "header was changed"),
+        (cache_bytes(RECORDS, password="other"), "another mailbox or password"),
+        (cache_bytes(b"not a number\n"), "changed after it was made"),
+    ],
+)
+def test_the_refusal_says_what_it_looks_like(tmp_path, data, says):
+    """Cut, changed and wrongly keyed files are told apart where they can be."""
+    path = tmp_path / "bad.cache"
+    path.write_bytes(data)
+    with pytest.raises(CacheAltered) as caught:
+        TemporaryCache.load(path, PASSWORD, during)
+    assert says in str(caught.value)
+    assert PASSWORD not in str(caught.value).replace("or password", "")
+
+
+def test_what_is_no_cache_is_said_to_be_none(tmp_path, path):
+    """A missing file, a folder, a plain list and a later version are each refused."""
+    plain = tmp_path / "answer.dat"
+    plain.write_bytes(format_records(NUMBERS))
+    later = tmp_path / "later.cache"
+    later.write_bytes(path.read_bytes().replace(b"cache 1\n", b"cache 2\n"))
+    for wrong, says in (
+        (tmp_path / "none.cache", "no such temporary cache"),
+        (tmp_path, "cannot be read"),
+        (plain, "not a temporary cache"),
+        (later, "not a temporary cache of a kind known here"),
+    ):
+        with pytest.raises(CacheError, match=says):
+            read_status(wrong)
+
+
+# -- making one -------------------------------------------------------------------------------------
+
+
+def test_a_cache_of_nobody_is_made_from_the_empty_answer(tmp_path):
+    """The single line feed that answers an all-opted-out list gives a cache without records."""
+    path = tmp_path / "nobody.cache"
+    assert TemporaryCache.create([b"\n"], path, HEADER, PASSWORD).records == 0
+    assert len(TemporaryCache.load(path, PASSWORD, during)) == 0
+
+
+def test_nothing_is_made_from_an_answer_that_is_no_list(tmp_path):
+    """The answer that refuses a list does not become a cache, and no file is left."""
+    with pytest.raises(CacheError, match="not a cleaned list"):
+        TemporaryCache.create([RECORDS, b"Sorry."], tmp_path / "none.cache", HEADER, PASSWORD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_is_for_its_owner_only_and_not_replaced_by_accident(path):
+    """Its mode is 0600, and an existing file needs force."""
+    with pytest.raises(OutputExists):
+        TemporaryCache.create([], path, HEADER, PASSWORD)
+    TemporaryCache.create([], path, HEADER, PASSWORD, force=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_status(path).records == 0
+
+
+def test_times_are_kept_in_utc_to_the_second():
+    """A header given in another zone, with fractions, says the same moment."""
+    local = timezone(timedelta(hours=1))
+    header = CacheHeader(
+        datetime(2026, 6, 1, 1, 0, 0, 999_999, local), datetime(2026, 6, 22, 1, tzinfo=local), "A", "b"
+    )
+    assert b"#created 2026-06-01T00:00:00Z\n#expires 2026-06-22T00:00:00Z\n" in header.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mailbox": "A\n#mailbox B"},
+        {"mailbox": ""},
+        {"local_id": "b\r"},
+        {"local_id": "b" * 5000},
+        {"created": CREATED.replace(tzinfo=None)},
+    ],
+)
+def test_a_header_that_could_not_be_read_back_is_refused(changes):
+    """Line breaks, nothing at all, endless text and times without a zone are mistakes of the caller."""
+    fields = {"created": CREATED, "expires": EXPIRES, "mailbox": "A", "local_id": "b"}
+    with pytest.raises(ValueError, match=r"must be one line|time zone"):
+        CacheHeader(**(fields | changes))

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ndoo.errors import ColumnError, InvalidNumbers, UnreadableList
+from ndoo.filtering import FilterSummary, filter_csv, read_answer
+from ndoo.lists import Mask, NumberRule, Numbers, NumberSet, format_records, generate, parse_number
+
+POOL = next(generate(400, seed=21))
+KEPT = NumberSet.from_arrays([POOL[::2]])
+
+
+def filtered(path: Path, **options: str) -> tuple[bytes, FilterSummary]:
+    """Filter a file by ``KEPT``."""
+    out = io.BytesIO()
+    summary = filter_csv(path, out, KEPT.contains, **options)
+    return out.getvalue(), summary
+
+
+cells = st.one_of(
+    st.sampled_from(POOL.tolist()).map(str),
+    st.sampled_from(POOL.tolist()).map(
+        lambda number: f"{number // 10**7} {number // 10**4 % 1000} {number % 10**4:04}"
+    ),
+    st.sampled_from(["", "  ", "999000001", "unknown"]),
+)
+notes = st.sampled_from(["", "x", '"a,b"', '"two\nlines"', '"two\r\nlines, ""quoted"""', "é", "\u2028"])
+csv_rows = st.lists(st.tuples(notes, cells, st.booleans()), max_size=30)
+
+
+@given(
+    csv_rows,
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]),
+    st.booleans(),
+)
+def test_exactly_the_right_rows_are_kept_byte_for_byte(tmp_path_factory, rows, ending, encoding, ended):
+    """What comes out is the header and the raw bytes of the rows with a number to keep."""
+    path = tmp_path_factory.mktemp("filter") / "patients.csv"
+    mark = b"\xef\xbb\xbf" if encoding == "utf-8-sig" else b""
+    codec = encoding.removesuffix("-sig")
+    header = mark + ("Note,NHS Number,Note" + ending).encode()
+    raw = []
+    for note, cell, quoted in rows:
+        number = f'"{cell}"' if quoted else cell
+        raw.append(f"{note},{number},{note}{ending}".encode(codec, "replace"))
+    if raw and not ended:
+        raw[-1] = raw[-1].removesuffix(ending.encode())
+    path.write_bytes(header + b"".join(raw))
+
+    parsed = [parse_number(cell)[0] for _, cell, _ in rows]
+    expected = [
+        line for line, number in zip(raw, parsed, strict=True) if number is not None and number in KEPT
+    ]
+    out, summary = filtered(path)
+    assert out == header + b"".join(expected)
+    blank = sum(not cell.strip() for _, cell, _ in rows)
+    assert (summary.rows, summary.kept, summary.blank) == (len(rows), len(expected), blank)
+    assert summary.removed == len([n for n in parsed if n is not None]) - len(expected)
+    assert summary.rows == summary.kept + summary.removed + summary.blank + summary.invalid
+
+
+def test_a_long_compressed_csv_is_filtered_over_many_blocks(tmp_path):
+    """Rows that cross block boundaries come out whole, uncompressed, and in order."""
+    numbers = np.concatenate(list(generate(50_000)))
+    keep = NumberSet.from_arrays([numbers[::3]])
+    rows = [b'%d;"Testerton\n%s";"x;y"\r\n' % (number, b"padding " * 6) for number in numbers.tolist()]
+    path = tmp_path / "long.csv.gz"
+    path.write_bytes(gzip.compress(b"nhs_number;Name;Note\r\n" + b"".join(rows), 1))
+    out = io.BytesIO()
+    summary = filter_csv(path, out, keep.contains)
+    assert out.getvalue() == b"nhs_number;Name;Note\r\n" + b"".join(rows[::3])
+    assert summary == FilterSummary(50_000, len(rows[::3]), 50_000 - len(rows[::3]), 0, 0)
+
+
+@pytest.mark.parametrize("name", ["list.dat", "list.txt"])
+def test_a_plain_list_is_filtered_too(tmp_path, name):
+    """Lines are kept as they stand, spaced numbers and a missing last line feed included."""
+    a, b, c = (f"{number // 10**7} {number % 10**7:07}" for number in POOL[:3].tolist())
+    path = tmp_path / name
+    path.write_bytes(f"\ufeff{a},\r\n{b}\n\n99\n {c}".encode())
+    assert filtered(path) == (f"\ufeff{a},\r\n {c}".encode(), FilterSummary(5, 2, 1, 1, 1))
+
+
+def test_the_first_patient_of_a_headerless_csv_is_filtered(tmp_path):
+    """A first row with a number is a row: an opted-out patient there does not slip through."""
+    path = tmp_path / "headerless.csv"
+    path.write_bytes(b"\xef\xbb\xbfTesterton,%d\nSampleby,%d\n" % (POOL[1], POOL[2]))
+    assert filtered(path) == (b"\xef\xbb\xbfSampleby,%d\n" % POOL[2], FilterSummary(2, 1, 1, 0, 0))
+    path.write_bytes(b"01/02/1970,\n03/04/1980,%d\n" % POOL[2])
+    assert filtered(path, column="2") == (b"03/04/1980,%d\n" % POOL[2], FilterSummary(2, 1, 0, 1, 0))
+
+
+def test_only_valid_numbers_are_asked_about(tmp_path):
+    """A row without a valid number is left out even if everything were to be kept."""
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"NHS Number\n%d\nunknown\n\n%d\n" % (POOL[0], POOL[1] + 1))
+    asked: list[int] = []
+
+    def everybody(numbers: Numbers) -> Mask:
+        asked.extend(numbers.tolist())
+        return np.ones(len(numbers), np.bool_)
+
+    out = io.BytesIO()
+    assert filter_csv(path, out, everybody) == FilterSummary(4, 1, 0, 1, 2)
+    assert asked == POOL[:1].tolist()
+    assert filter_csv(path, io.BytesIO(), everybody, rule=NumberRule.DIGITS).kept == 2
+
+
+def test_a_file_that_cannot_be_used_is_refused(tmp_path):
+    """The errors of reading a list are those of filtering one."""
+    path = tmp_path / "patients.csv"
+    with pytest.raises(UnreadableList):
+        filtered(path)
+    path.write_bytes(b"Surname,Forename\n")
+    with pytest.raises(ColumnError):
+        filtered(path)
+
+
+# -- answers ----------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_read_as_a_set(tmp_path):
+    """Its numbers are in the set, whatever their check digits; the empty answer is an empty set."""
+    path = tmp_path / "answer.dat"
+    path.write_bytes(format_records(np.append(POOL[:10], POOL[10] + 1)))
+    answer = read_answer(path)
+    assert answer.contains(POOL[:12]).tolist() == [True] * 10 + [False] * 2
+    assert POOL[10] + 1 in answer
+    path.write_bytes(b"\n")
+    assert len(read_answer(path)) == 0
+
+
+def test_what_is_no_answer_is_refused(tmp_path):
+    """A refusal by the service, or any other text, is not taken for a cleaned list."""
+    path = tmp_path / "answer.dat"
+    path.write_bytes(format_records(POOL[:3]) + b"The file contains one or more invalid NHS Numbers.")
+    with pytest.raises(InvalidNumbers) as caught:
+        read_answer(path)
+    assert [line for line, _ in caught.value.samples] == [4]
