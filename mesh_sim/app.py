@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,13 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
     """
     clock = clock or SimulatedClock()
     directory = load_directory(settings)
-    with _data_folder(settings.data) as alone:
+    with contextlib.closing(_DataFolder(settings.data)) as folder:
         database = SqliteDatabase(settings.data / "mesh-sim.db", sql.SCHEMA + sql.OPTOUT_SCHEMA)
         try:
             payloads = FilePayloads(settings.data / "payloads")
-            if alone and (count := await sweep_orphans(database, payloads)):
+            if folder.alone and (count := await sweep_orphans(database, payloads)):
                 log.info("swept up %d bodies that an earlier stop left unfinished", count)
+            folder.share()
             messages = SqlMessageStore(database)
             exchange = Exchange(directory, messages, payloads, now=clock.now, rules=_rules(settings))
             register = OptOutRegister(
@@ -196,26 +197,32 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         raise SettingsError(str(error)) from error
 
 
-@contextlib.contextmanager
-def _data_folder(folder: Path) -> Iterator[bool]:
-    """Make the data folder and mark it as in use; gives whether nobody else is using it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / "in-use.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise SettingsError(
-            f"the data folder {folder} cannot be used: {error.strerror}; set MESH_SIM_DATA to one that can"
-        ) from error
-    try:
+class _DataFolder:
+    """The data folder, marked as in use; only whoever finds it unused may sweep it."""
+
+    def __init__(self, folder: Path) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except OSError:
-            alone = False
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        yield alone
-    finally:
-        os.close(lock)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / "in-use.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise SettingsError(
+                f"the data folder {folder} cannot be used: {error.strerror}; "
+                "set MESH_SIM_DATA to one that can"
+            ) from error
+        self.alone = True
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.alone = False
+            self.share()
+
+    def share(self) -> None:
+        """Let others in; waits while another process is sweeping."""
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Stop using it."""
+        os.close(self._lock)
 
 
 async def _tidy(database: Database, payloads: FilePayloads) -> None:

@@ -94,9 +94,10 @@ def serve(
         _start_logging(log_level)
 
         async def run() -> None:
+            stop = _stop_on_signals()
             async with running(settings) as server:
                 typer.echo(f"mesh-sim is serving at {server.url} (data in {settings.data}); Ctrl-C stops it")
-                await _interrupted()
+                await stop.wait()
             typer.echo("mesh-sim has stopped; what it accepted is kept")
 
         _run(run())
@@ -113,9 +114,10 @@ def worker(data: Data = None, log_level: Log = LogLevel.INFO) -> None:
         _start_logging(log_level)
 
         async def run() -> None:
+            stop = _stop_on_signals()
             async with open_core(settings) as core, working(core):
                 typer.echo(f"mesh-sim is answering submissions from {settings.data}; Ctrl-C stops it")
-                await _interrupted()
+                await stop.wait()
 
         _run(run())
 
@@ -252,10 +254,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _interrupted() -> None:
-    """Wait for the interrupt or the request to end."""
+def _stop_on_signals() -> asyncio.Event:
+    """Give an event that an interrupt, or the request to end, sets instead of killing the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop

@@ -25,7 +25,12 @@ def _only_given_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Settings of the person who runs the tests, in the environment or a file, do not reach them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("MESH_SIM_") or name in ("MAILBOXES_DATA_DIR", "SHARED_KEY", "ENV", "BUILD_LABEL"):
+            if name.startswith("MESH_SIM_") or name in (
+                "MAILBOXES_DATA_DIR",
+                "SHARED_KEY",
+                "ENV",
+                "BUILD_LABEL",
+            ):
                 patch.delenv(name)
         patch.chdir(tmp_path_factory.mktemp("work"))
         yield
@@ -84,7 +89,8 @@ def standing_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with ThreadPoolExecutor(1) as thread:
         served = thread.submit(lambda: asyncio.run(serve()))
-        wait((started, served), return_when=FIRST_COMPLETED)
+        futures: list[Future[Any]] = [started, served]
+        wait(futures, return_when=FIRST_COMPLETED)
         if served.done():
             served.result()  # raises what stopped it from starting
         url, loop = started.result()

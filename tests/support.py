@@ -69,7 +69,7 @@ def authorization(
     """Make the value of an ``Authorization`` header (section 5); every field can be given."""
     nonce = str(uuid.uuid4()) if nonce is None else nonce
     timestamp = minute() if timestamp is None else timestamp
-    signed = ":".join((mailbox, nonce, nonce_count, password, timestamp))
+    signed = f"{mailbox}:{nonce}:{nonce_count}:{password}:{timestamp}"
     digest = hmac.new(shared_key.encode(), signed.encode(), hashlib.sha256).hexdigest()
     return f"NHSMESH {mailbox}:{nonce}:{nonce_count}:{timestamp}:{digest}"
 
@@ -283,7 +283,9 @@ async def speak(url: str, data: bytes) -> tuple[int, list[bytes], bytes]:
             writer.write(data)
             head = await reader.readuntil(b"\r\n\r\n")
             status, *lines = head[:-4].split(b"\r\n")
-            sizes = [int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")]
+            sizes = [
+                int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")
+            ]
             body = await reader.readexactly(sizes[0]) if sizes else await reader.read()
     finally:
         writer.close()

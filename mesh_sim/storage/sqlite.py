@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import re
 import sqlite3
@@ -69,7 +70,11 @@ def _run(operation: Awaitable[T]) -> T:
 
 
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
-    """Open a database file in WAL mode; the caller controls transactions."""
+    """Open a database file in WAL mode; the caller controls transactions.
+
+    The file is its owner's alone: small bodies are in it. SQLite gives its side files the same mode.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_LOCK_TIMEOUT_S)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")

@@ -19,7 +19,7 @@ PIECES = st.lists(
 
 async def download(caller: Caller, message: str, headers: dict[str, str]) -> list[bytes]:
     """Download every chunk, unpacked."""
-    bodies = []
+    bodies: list[bytes] = []
     status = 206
     while status == 206:
         answer = await caller.get(f"inbox/{message}/{len(bodies) + 1}", version=2, headers=headers)

@@ -410,7 +410,7 @@ async def test_an_empty_body_is_refused(
     """h: a message without data is code 02, however its body is sent."""
 
     async def nothing() -> AsyncIterator[bytes]:
-        for piece in ():
+        for piece in tuple[bytes, ...]():
             yield piece
 
     answer = await shared.caller().send(nothing() if streamed else b"", version=version, headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,13 +37,13 @@ PERSON_V1 = {
 
 def compact(text: str) -> datetime:
     """Read a version 1 timestamp."""
-    return datetime.strptime(text, "%Y%m%d%H%M%S")
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
 def assert_about_now(read: datetime, simulator: Simulator) -> None:
     """Check a time against the simulator's clock, to the second it is written in."""
     # Version 1 drops the fraction of a second and the request takes some time of its own.
-    behind = simulator.clock.now().replace(tzinfo=None) - read.replace(tzinfo=None)
+    behind = simulator.clock.now() - read.replace(tzinfo=UTC)
     assert timedelta(0) <= behind < timedelta(seconds=30)
 
 
