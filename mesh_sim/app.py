@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from mesh_sim.api.errors import errors_to_bodies
+from mesh_sim.api.header_bytes import prepare_headers
 from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
 from mesh_sim.api.routes import ROUTES
 from mesh_sim.certs import CertificateError, server_context
@@ -142,7 +143,7 @@ async def running(settings: Settings, clock: SimulatedClock | None = None) -> As
             app[SETTINGS] = settings
             app[TOKENS] = tokens
             app.add_routes(ROUTES)
-            app.on_response_prepare.append(_name_server)
+            app.on_response_prepare.append(prepare_headers)
             async with _listening(app, settings, tls) as url:
                 yield Server(url, core)
         finally:
@@ -172,11 +173,6 @@ async def _listening(
         yield f"{'https' if tls else 'http'}://{shown}:{port}"
     finally:
         await runner.cleanup()
-
-
-async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
-    """Say what answers, without the versions of what it is made of."""
-    response.headers["Server"] = "mesh-sim"
 
 
 def _rules(settings: Settings) -> Rules:

@@ -36,12 +36,11 @@ def _only_given_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
-def _settings(data: Path, **settings: Any) -> Settings:
+def _settings(**settings: Any) -> Settings:
     # No list is thinned unless a test names its opt-outs, and answers come without delay.
     given: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
-        "data": data,
         "shared_key": "TestKey",
         "opt_out_rate": 0.0,
         "ndoo_reply_delay": timedelta(0),
@@ -56,11 +55,12 @@ async def make_simulator(tmp_path: Path) -> AsyncIterator[MakeSimulator]:
     async with AsyncExitStack() as running_simulators:
 
         async def make(**settings: Any) -> Simulator:
-            given = _settings(settings.pop("data", None) or next(folders), **settings)
+            given = _settings(**{"data": next(folders), **settings})
             stack = await running_simulators.enter_async_context(AsyncExitStack())
             clock = SimulatedClock()
             server = await stack.enter_async_context(running(given, clock=clock))
-            return Simulator(server.url, stack, clock=clock, server=server)
+            shared_key = settings.get("shared_key", "TestKey")
+            return Simulator(server.url, stack, shared_key, clock=clock, server=server)
 
         yield make
 
@@ -83,7 +83,7 @@ def standing_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stopping = asyncio.Event()
 
     async def serve() -> None:
-        async with running(_settings(data), clock=SimulatedClock()) as server:
+        async with running(_settings(data=data), clock=SimulatedClock()) as server:
             started.set_result((server.url, asyncio.get_running_loop()))
             await stopping.wait()
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from mesh_sim.api.header_bytes import as_latin1
+
 Fault = dict[str, Any]
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,4000}\s*", re.ASCII)
@@ -40,6 +42,7 @@ class Validator:
             if required:
                 self._missing(place)
             return ""
+        value = as_latin1(value)
         if max_length is not None and len(value) > max_length:
             self._too_long(place, value, max_length)
         return value

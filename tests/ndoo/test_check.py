@@ -1,0 +1,794 @@
+"""The round trip against the real simulator, whole and broken off at every step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import numpy as np
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import MakeSimulator, Simulator
+from yarl import URL
+
+from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata
+from mesh_sim.exchange.states import Step, advance
+from ndoo.cache import CacheHeader, TemporaryCache, read_status
+from ndoo.check import CheckResult, Service, check_opt_outs, choose_form, collect, submit
+from ndoo.errors import (
+    AnswerPending,
+    AuthenticationRefused,
+    CheckError,
+    ColumnError,
+    ConfigError,
+    ConnectionFailed,
+    InvalidNumbers,
+    ListRejected,
+    MessageGone,
+    NdooError,
+    NotDelivered,
+    OutputExists,
+    RecipientUnknown,
+    UnexpectedAnswer,
+    UnreadableList,
+)
+from ndoo.filtering import FilterSummary
+from ndoo.journal import Form, Journal, Stage, Submission
+from ndoo.lists import NumberRule, generate
+from ndoo.mailbox import Credentials, Mailbox
+from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE, WORKFLOW_CHECK, Codes
+
+POOL: Final = [int(number) for batch in generate(60, seed=7) for number in batch]
+"""Distinct valid numbers of the test range."""
+
+OPTED_OUT: Final = frozenset(POOL[::3])
+
+QUICK: Final = Service(poll_interval=0.01)
+HERE: Final = "X26ABC1"
+SERVICE: Final = "X26HC065"
+
+
+def records(numbers: list[int]) -> bytes:
+    """Write numbers as the service exchanges them."""
+    return b"".join(b"%010d,\n" % number for number in numbers)
+
+
+def table(numbers: list[int]) -> bytes:
+    """Write numbers as the rows of a CSV."""
+    rows = [b"%d,%010d,Example" % row for row in enumerate(numbers)]
+    return b"\r\n".join([b"Row,NHS Number,Name", *rows, b""])
+
+
+def staying(numbers: list[int]) -> list[int]:
+    """Leave out the opted out."""
+    return [number for number in numbers if number not in OPTED_OUT]
+
+
+# -- what a test works with -------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """A simulator, and a practice that has a journal and a folder of its own."""
+
+    simulator: Simulator
+    folder: Path
+    stack: AsyncExitStack = field(repr=False)
+    journal: Journal
+    mailbox: Mailbox
+
+    async def open(self, mailbox: str, url: str = "", **options: Any) -> Mailbox:
+        """Open a mailbox, which is closed with the test; nothing is tried again."""
+        credentials = Credentials(mailbox, "password", "TestKey")
+        return await self.stack.enter_async_context(
+            Mailbox(url or self.simulator.url, credentials, **{"retries": 0} | options)
+        )
+
+    def source(self, content: bytes = records(POOL), name: str = "list.dat") -> Path:
+        """Write a source."""
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    async def submit(self, output: str = "out.dat", **options: Any) -> Submission:
+        """Submit ``list.dat``, which is made if there is none."""
+        source = self.folder / "list.dat"
+        if not source.exists():
+            self.source()
+        given = {"service": QUICK} | options
+        return await submit(self.mailbox, self.journal, source, self.folder / output, **given)
+
+    async def collect(self, submission: Submission, **options: Any) -> CheckResult:
+        """Collect, waiting for ten seconds at most."""
+        given = {"service": QUICK, "timeout": 10.0} | options
+        return await collect(self.mailbox, self.journal, submission, **given)
+
+    async def check(self, source: Path, output: str, **options: Any) -> CheckResult:
+        """Do the whole round trip."""
+        given = {"service": QUICK, "timeout": 10.0, "journal": self.journal} | options
+        return await check_opt_outs(self.mailbox, source, self.folder / output, **given)
+
+    async def waiting(self, mailbox: str = HERE) -> list[str]:
+        """List what is in an inbox."""
+        return await self.simulator.caller(mailbox).inbox()
+
+    def leftovers(self) -> list[str]:
+        """Name the hidden files that are left in the folder."""
+        return [path.name for path in self.folder.iterdir() if path.name.startswith(".")]
+
+
+async def make_world(simulator: Simulator, folder: Path, stack: AsyncExitStack) -> World:
+    """Put a practice beside a simulator in which OPTED_OUT have opted out."""
+    await simulator.server.core.register.load(OPTED_OUT)
+    folder.mkdir()
+    mailbox = await stack.enter_async_context(
+        Mailbox(simulator.url, Credentials(HERE, "password", "TestKey"), retries=0)
+    )
+    return World(simulator, folder, stack, Journal(folder.parent / "state" / "journal.db"), mailbox)
+
+
+@pytest.fixture
+async def world(simulator: Simulator, tmp_path: Path) -> AsyncIterator[World]:
+    """A practice, and a service that answers at once."""
+    async with AsyncExitStack() as stack:
+        yield await make_world(simulator, tmp_path / "practice", stack)
+
+
+@dataclass
+class Staged:
+    """A practice, and a service whose part the test plays."""
+
+    world: World
+    service: Mailbox
+
+    async def send(self, submission: Submission, body: bytes, **headers: str) -> str:
+        """Send what the service would, as the answer unless told otherwise."""
+        given = {
+            "local_id": submission.local_id,
+            "subject": submission.subject,
+            "file_name": f"{submission.local_id}.dat",
+        } | headers
+        return await self.service.send(submission.mailbox, submission.workflow_id, body, **given)
+
+    async def receipt(self, submission: Submission, **headers: str) -> str:
+        """Send a receipt."""
+        return await self.send(
+            submission, b'{"status": "pending"}', **{"subject": "SUCCESS", "file_name": ""} | headers
+        )
+
+
+@pytest.fixture
+async def staged(make_simulator: MakeSimulator, tmp_path: Path) -> AsyncIterator[Staged]:
+    """A service mailbox that no worker looks into."""
+    workflows = tmp_path / "workflows.jsonl"
+    workflows.write_text("")  # no workflow is restricted, so that a mailbox may answer
+    simulator = await make_simulator(ndoo_mailbox="X26ABC3", workflows=workflows)
+    async with AsyncExitStack() as stack:
+        world = await make_world(simulator, tmp_path / "practice", stack)
+        yield Staged(world, await world.open(SERVICE))
+
+
+Meddle = Callable[[web.Request], Awaitable[bool]]
+"""Asked before a request is passed on; tells whether its answer is to be lost."""
+
+
+@dataclass
+class Relay:
+    """A server in front of the simulator, which passes requests on and loses what a test tells it to."""
+
+    url: str
+    target: str
+    session: aiohttp.ClientSession
+    before: Callable[[web.Request], bool] = lambda _request: False
+    after: Callable[[web.Request], bool] = lambda _request: False
+    meanwhile: Callable[[web.Request], Awaitable[None]] | None = None
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    encodings: list[str] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Pass one request on."""
+        self.seen.append((request.method, request.path.partition(f"/{HERE}")[2]))
+        self.encodings.append(request.headers.get("Content-Encoding", ""))
+        if self.before(request):
+            return self._lose(request)
+        if self.meanwhile is not None:
+            await self.meanwhile(request)
+        body = await request.read()
+        async with self.session.request(
+            request.method, URL(self.target + request.raw_path, encoded=True), headers=request.headers, data=body
+        ) as answer:
+            content = await answer.read()
+        if self.after(request):
+            return self._lose(request)
+        headers = answer.headers.copy()
+        if request.method != "HEAD":
+            headers.popall("Content-Length", None)
+        headers.popall("Transfer-Encoding", None)
+        return web.Response(status=answer.status, body=content or None, headers=headers)
+
+    def _lose(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+
+@asynccontextmanager
+async def relay_to(target: str) -> AsyncIterator[Relay]:
+    """Run a relay."""
+    async with aiohttp.ClientSession(
+        auto_decompress=False, skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+    ) as session:
+        relay = Relay("", target, session)
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{tail:.*}", relay.handle)
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            relay.url = f"http://{host}:{port}"
+            yield relay
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def relay(world: World) -> AsyncIterator[Relay]:
+    """A relay that the world's mailbox is reached through."""
+    async with relay_to(world.simulator.url) as relay:
+        world.mailbox = await world.open(HERE, relay.url)
+        yield relay
+
+
+# -- the whole of it --------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+@given(
+    numbers=st.lists(st.sampled_from(POOL), min_size=1, max_size=80),
+    form=st.sampled_from([Form.LIST, Form.TABLE]),
+    chunk_size=st.sampled_from([50, 1000, 75_000_000]),
+    compress=st.booleans(),
+)
+async def test_what_comes_back_is_the_list_less_the_opted_out(
+    world: World, numbers: list[int], form: Form, chunk_size: int, compress: bool
+) -> None:
+    """Any list, repeated numbers and all, comes back in its order, whatever chunks it travels in."""
+    write, name = (records, "any.dat") if form is Form.LIST else (table, "any.csv")
+    source = world.source(write(numbers), name)
+    mailbox = await world.open(HERE, chunk_size=chunk_size)
+    output = world.folder / f"result{source.suffix}"
+    submission = await submit(
+        mailbox, world.journal, source, output, service=QUICK, force=True, compress=compress
+    )
+    result = await collect(mailbox, world.journal, submission, service=QUICK, timeout=10, force=True)
+    kept = staying(numbers)
+    if form is Form.LIST:
+        assert output.read_bytes() == (records(kept) or b"\n")
+    else:
+        rows = [row for row in source.read_bytes().splitlines(True)[1:] if int(row.split(b",")[1]) in kept]
+        assert output.read_bytes() == b"".join([source.read_bytes().splitlines(True)[0], *rows])
+    assert (result.submitted, result.returned, result.removed) == (
+        len(numbers),
+        len(kept),
+        len(numbers) - len(kept),
+    )
+    assert result.notes == (() if kept else ("everybody on the list has opted out",))
+    assert await world.waiting() == []
+
+
+async def test_a_table_keeps_its_rows(world: World) -> None:
+    """A practice's CSV loses the rows of the opted out and of nobody else, and the counts say so."""
+    gone, stays, other = POOL[0], POOL[1], POOL[2]
+    content = (
+        "\ufeffName;NHS Number\r\n"
+        f"Example;{gone}\r\n"
+        f'"Sample; Two";{str(stays)[:3]} {str(stays)[3:6]} {str(stays)[6:]}\r\n'
+        "Blank;\r\n"
+        f"Last;{other}"
+    ).encode()
+    result = await world.check(world.source(content, "patients.csv"), "cleared.csv")
+    lines = content.splitlines(True)
+    assert result.output.read_bytes() == lines[0] + lines[2] + lines[4]
+    assert result.table == FilterSummary(rows=4, kept=2, removed=1, blank=1, invalid=0)
+    assert (result.submitted, result.returned, result.removed) == (3, 2, 1)
+    assert (result.submission.blank, result.submission.skipped) == (1, 0)
+    assert stat.S_IMODE(result.output.stat().st_mode) == 0o600
+
+
+async def test_the_service_makes_a_temporary_cache(world: World) -> None:
+    """With the cache workflow the output is a cache that works with the mailbox's password and expires."""
+    result = await world.check(world.source(), "patients.cache", form=Form.CACHE)
+    cache = TemporaryCache.load(result.output, "password")
+    assert cache.contains(np.array(POOL)).tolist() == [number not in OPTED_OUT for number in POOL]
+    assert (cache.mailbox, cache.local_id) == (HERE, result.submission.local_id)
+    assert result.cache_expires == cache.expires == cache.created + timedelta(days=21)
+    assert result.submission.workflow_id == WORKFLOW_CACHE
+    assert result.returned == len(staying(POOL)) == cache.records
+
+
+async def test_a_cache_is_made_here_where_the_service_makes_none(world: World) -> None:
+    """Made from the cleaned list, a cache lasts from when the list was submitted, not from its collection."""
+    service = replace(QUICK, cache_workflow=False, cache_lifetime=timedelta(days=3))
+    world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) - timedelta(hours=4))
+    submission = await world.submit("patients.cache", form=Form.CACHE, service=service)
+    assert submission.workflow_id == WORKFLOW_CHECK
+    result = await world.collect(submission, service=service)
+    cache = TemporaryCache.load(result.output, "password")
+    assert cache.contains(np.array(POOL)).tolist() == [number not in OPTED_OUT for number in POOL]
+    assert cache.created == submission.prepared_at.replace(microsecond=0)
+    assert result.cache_expires == cache.expires == cache.created + timedelta(days=3)
+
+
+async def test_an_all_opted_out_list_makes_an_empty_cache(world: World) -> None:
+    """The one line feed that stands for nobody is not a record, wherever the cache is made."""
+    source = world.source(records(sorted(OPTED_OUT)))
+    for name, cache_workflow in (("theirs", True), ("ours", False)):
+        service = replace(QUICK, cache_workflow=cache_workflow)
+        result = await world.check(source, f"{name}.cache", form=Form.CACHE, service=service)
+        assert (result.returned, len(TemporaryCache.load(result.output, "password"))) == (0, 0)
+        assert result.notes == ("everybody on the list has opted out",)
+
+
+async def test_submissions_in_flight_at_once_get_their_own_answers(world: World) -> None:
+    """Several round trips in one inbox at the same time do not take each other's answers."""
+    lists = [POOL[start::4] for start in range(4)]
+    results = await asyncio.gather(
+        *(
+            world.check(world.source(records(numbers), f"{place}.dat"), f"{place}.out.dat")
+            for place, numbers in enumerate(lists)
+        )
+    )
+    for numbers, result in zip(lists, results, strict=True):
+        assert result.output.read_bytes() == records(staying(numbers))
+    assert len({result.submission.local_id for result in results}) == 4
+    assert await world.waiting() == []
+    assert world.journal.pending() == ()
+
+
+async def test_a_long_list_is_compressed_on_the_way_and_reported_on(world: World, relay: Relay) -> None:
+    """More than a megabyte travels as gzip, each chunk of it, and progress counts up to the whole list."""
+    numbers = [int(number) for batch in generate(90_000) for number in batch]
+    source = world.source(records(numbers))
+    world.mailbox = await world.open(HERE, relay.url, chunk_size=500_000)
+    progress: list[tuple[int, int]] = []
+    result = await world.check(source, "out.dat", progress=lambda done, size: progress.append((done, size)))
+    posts = [
+        encoding
+        for (method, path), encoding in zip(relay.seen, relay.encodings, strict=True)
+        if method == "POST" and "/outbox" in path
+    ]
+    assert posts == ["gzip"] * 3
+    assert progress[-1] == (source.stat().st_size,) * 2
+    assert result.output.read_bytes() == records(staying(numbers))
+
+
+# -- before anything is sent ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "output", "options", "error"),
+    [
+        (b"9990000000,\n12,\n", "out.dat", {}, InvalidNumbers),
+        (b"", "out.dat", {}, UnreadableList),
+        (None, "out.dat", {}, UnreadableList),
+        (records(POOL), "there.dat", {}, OutputExists),
+        (records(POOL), "missing/out.dat", {}, ConfigError),
+        (records(POOL), "list.dat", {"force": True}, ConfigError),
+        (records(POOL), ".", {"form": Form.LIST, "force": True}, ConfigError),
+        (records(POOL), "out.csv", {}, ConfigError),
+        (records(POOL), "out.xlsx", {}, ConfigError),
+        (records(POOL), "out.dat", {"column": "NHS"}, ColumnError),
+    ],
+    ids=[
+        "invalid",
+        "empty",
+        "missing",
+        "output-exists",
+        "no-folder",
+        "source",
+        "folder",
+        "no-table",
+        "name",
+        "column",
+    ],
+)
+async def test_what_cannot_end_well_is_refused_before_anything_is_sent(
+    world: World, content: bytes | None, output: str, options: dict[str, Any], error: type[NdooError]
+) -> None:
+    """A list or an output that is not in order leaves no message, no submission and no file behind."""
+    (world.folder / "there.dat").write_text("precious")
+    source = world.folder / "list.dat" if content is None else world.source(content)
+    before = {path: path.read_bytes() for path in world.folder.iterdir()}
+    with pytest.raises(error):
+        await submit(
+            world.mailbox, world.journal, source, world.folder / output, service=QUICK, **options
+        )
+    assert {path: path.read_bytes() for path in world.folder.iterdir()} == before
+    assert world.journal.pending() == ()
+    assert await world.waiting() == []
+    assert await world.waiting(SERVICE) == []
+
+
+async def test_invalid_rows_can_be_left_out(world: World) -> None:
+    """With ``skip_invalid`` the rest of the list makes the round trip, and the counts name what was left out."""
+    source = world.source(table(POOL) + b"99,12345,Short\r\n", "patients.csv")
+    result = await world.check(source, "cleared.csv", skip_invalid=True)
+    assert (result.submission.records, result.submission.skipped) == (len(POOL), 1)
+    assert result.table is not None
+    assert (result.table.kept, result.table.invalid) == (len(staying(POOL)), 1)
+
+
+async def test_an_output_may_be_replaced_if_asked(world: World) -> None:
+    """With ``force`` a file that was there is replaced at the end, and not before."""
+    output = world.folder / "out.dat"
+    output.write_text("old")
+    submission = await world.submit(force=True)
+    assert output.read_text() == "old"
+    with pytest.raises(OutputExists):
+        await world.collect(submission)
+    await world.collect(submission, force=True)
+    assert output.read_bytes() == records(staying(POOL))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "form"),
+    [
+        ("a.csv", "b.csv", Form.TABLE),
+        ("a.CSV.gz", "b.tsv", Form.TABLE),
+        ("a.csv", "b.dat", Form.LIST),
+        ("a.txt", "b.txt", Form.TABLE),
+        ("a.dat", "b.DAT", Form.LIST),
+    ],
+)
+def test_the_name_of_the_output_decides_its_form(source: str, output: str, form: Form) -> None:
+    """A .dat is a cleaned list; a .csv, .tsv or .txt has the source's rows."""
+    assert choose_form(Path(source), Path(output)) is form
+
+
+async def test_an_unknown_service_is_a_failed_submission(world: World) -> None:
+    """A refused list is recorded as failed with the reason, so that nobody waits for its answer."""
+    with pytest.raises(RecipientUnknown):
+        await world.submit(service=replace(QUICK, mailbox_id="X26NOBODY"))
+    (failed,) = [world.journal.get(f"{HERE}-{datetime.now(UTC):%d%m%y}-0001")]
+    assert failed.stage is Stage.FAILED
+    assert "X26NOBODY" in failed.note
+    with pytest.raises(CheckError, match="ended"):
+        await world.collect(failed)
+
+
+async def test_a_wrong_password_is_said_before_anything_is_sent(world: World) -> None:
+    """Credentials the server refuses end the submission, and it does not wait for an answer."""
+    credentials = Credentials(HERE, "wrong", "TestKey")
+    world.mailbox = await world.stack.enter_async_context(Mailbox(world.simulator.url, credentials))
+    with pytest.raises(AuthenticationRefused):
+        await world.submit()
+    assert world.journal.pending() == ()
+
+
+async def test_a_lost_journal_does_not_bring_back_old_local_ids(world: World) -> None:
+    """A journal that starts anew passes over the local ids this mailbox has sent lists with before."""
+    first = await world.submit()
+    world.journal = Journal(world.folder.parent / "new" / "journal.db")
+    second = await world.submit("second.dat")
+    assert first.local_id.endswith("-0001")
+    assert second.local_id.endswith("-0002")
+    assert world.journal.pending() == (second,)
+
+
+# -- the answer, and what else is in the inbox ------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [{}, {"file_name": "same"}], ids=["plain", "named like the answer"])
+async def test_the_receipt_is_not_the_answer(staged: Staged, headers: dict[str, str]) -> None:
+    """A receipt is acknowledged and remembered, and the waiting goes on until the answer is there."""
+    world = staged.world
+    submission = await world.submit()
+    await staged.receipt(submission, **{name: f"{submission.local_id}.dat" for name in headers})
+    with pytest.raises(AnswerPending, match="confirmed that it has the list") as pending:
+        await world.collect(submission, timeout=0)
+    assert pending.value.local_id == submission.local_id
+    assert await world.waiting() == []
+    assert world.journal.get(submission.local_id).receipt_at is not None
+    assert not (world.folder / "out.dat").exists()
+
+    await staged.send(submission, records(POOL[:5]))
+    result = await world.collect(submission)
+    assert result.output.read_bytes() == records(POOL[:5])
+    assert (result.returned, result.removed) == (5, len(POOL) - 5)
+
+
+async def test_what_belongs_to_others_is_left_alone(staged: Staged) -> None:
+    """Messages of another submission, sender or kind stay in the inbox and are asked about once."""
+    world = staged.world
+    other, mine = await world.submit("other.dat"), await world.submit("mine.dat")
+    stranger = await world.open("X26ABC2")
+    foreign = [
+        await staged.send(other, records(POOL[:3])),
+        await stranger.send(
+            HERE, WORKFLOW_CHECK, records(POOL[:4]), local_id=mine.local_id, file_name=f"{mine.local_id}.dat"
+        ),
+        await staged.send(mine, b"what is this", file_name="odd.txt", subject="odd"),
+        await stranger.send(HERE, "ANOTHER_WORKFLOW", b"mail", local_id=mine.local_id),
+    ]
+    async with relay_to(world.simulator.url) as relay:
+        world.mailbox = await world.open(HERE, relay.url)
+        looks: list[float] = []
+
+        async def answer_at_the_third_look(request: web.Request) -> None:
+            if request.path.endswith("/inbox") and len(looks) == 2:
+                await staged.send(mine, records(POOL[:5]))
+
+        relay.meanwhile = answer_at_the_third_look
+        result = await world.collect(mine, on_wait=looks.append)
+    assert result.output.read_bytes() == records(POOL[:5])
+    assert await world.waiting() == foreign
+    heads = [path for method, path in relay.seen if method == "HEAD"]
+    assert len(heads) == len(set(heads)) == 4  # three of this workflow, and the answer
+    assert looks == sorted(looks)
+    assert len(looks) == 2
+
+
+async def test_a_message_that_is_not_understood_is_mentioned(staged: Staged) -> None:
+    """Something from the service that is neither receipt nor answer is named while the wait goes on."""
+    submission = await staged.world.submit()
+    odd = await staged.send(submission, b"news", file_name="news.txt")
+    with pytest.raises(AnswerPending, match=odd):
+        await staged.world.collect(submission, timeout=0)
+    assert await staged.world.waiting() == [odd]
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "by local id"])
+async def test_a_report_ends_the_wait(staged: Staged, linked: bool) -> None:
+    """A non-delivery report about the list is acknowledged and raised with its code and text."""
+    world = staged.world
+    submission = await world.submit()
+    core = world.simulator.server.core
+    now = core.clock.now()
+    await core.messages.add(
+        Message(
+            message_id="20261122100000000000_ABCDEF",
+            message_type=MessageType.REPORT,
+            sender="",
+            recipient=HERE,
+            workflow_id=WORKFLOW_CHECK,
+            status=advance(None, Step.SEND),
+            total_chunks=1,
+            created_at=now,
+            accepted_at=now,
+            metadata=Metadata(local_id="" if linked else submission.local_id),
+            failure=Failure(Codes.NOT_COLLECTED, now, submission.message_id if linked else ""),
+        ),
+        Chunk(1, 0, Inline(b"")),
+    )
+    with pytest.raises(NotDelivered, match="not collected by recipient") as raised:
+        await world.collect(submission)
+    assert (raised.value.code, raised.value.local_id) == ("14", submission.local_id)
+    assert world.journal.get(submission.local_id).stage is Stage.FAILED
+    assert await world.waiting() == []
+
+
+async def test_a_list_the_service_finds_invalid_is_rejected(world: World) -> None:
+    """The service's sentence about invalid numbers ends the submission, with advice, and is no output."""
+    wrong = POOL[0] + (1 if POOL[0] % 10 < 9 else -1)
+    source = world.source(records([*POOL, wrong]))
+    with pytest.raises(ListRejected, match="ndoo numbers validate") as raised:
+        await world.check(source, "out.dat", rule=NumberRule.DIGITS)
+    assert world.journal.get(raised.value.local_id).stage is Stage.FAILED
+    assert not (world.folder / "out.dat").exists()
+    assert await world.waiting() == []
+
+
+def cache_file(folder: Path, numbers: list[int], **changes: str) -> bytes:
+    """Make the bytes of a temporary cache."""
+    now = datetime.now(UTC)
+    given = {"mailbox": HERE, "local_id": "", "password": "password"} | changes
+    header = CacheHeader(now, now + timedelta(days=21), given["mailbox"], given["local_id"])
+    path = folder / "made.cache"
+    TemporaryCache.create([records(numbers)], path, header, given["password"], force=True)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def altered(folder: Path, local_id: str) -> bytes:
+    """Make a cache and change one number in it."""
+    return cache_file(folder, POOL, local_id=local_id).replace(b"%d" % POOL[4], b"%d" % POOL[5])
+
+
+BAD_LISTS: Final[dict[str, bytes]] = {
+    "html": b"<html><body>Proxy error</body></html>",
+    "half a record": records(POOL[:2]) + b"99900",
+    "blank line": records(POOL[:2]) + b"\n" + records(POOL[2:4]),
+    "more records": records([*POOL, POOL[0]]),
+    "far more": records(POOL) * 20,
+    "more than the sentence": INVALID_LIST_ANSWER + b" Really.",
+}
+BAD_CACHES: Final[dict[str, Callable[[Path, str], bytes]]] = {
+    "cleaned list": lambda _folder, _local_id: records(POOL),
+    "altered": altered,
+    "cut short": lambda folder, local_id: cache_file(folder, POOL, local_id=local_id)[:-20],
+    "other password": lambda folder, local_id: cache_file(folder, POOL, local_id=local_id, password="other"),
+    "other submission": lambda folder, _local_id: cache_file(folder, POOL, local_id="other-1"),
+    "other mailbox": lambda folder, local_id: cache_file(folder, POOL, local_id=local_id, mailbox="X26ABC2"),
+    "more records": lambda folder, local_id: cache_file(folder, [*POOL, POOL[0]], local_id=local_id),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        *(pytest.param(Form.LIST, body, id=f"list-{name}") for name, body in BAD_LISTS.items()),
+        *(pytest.param(Form.TABLE, body, id=f"table-{name}") for name, body in BAD_LISTS.items()),
+        *(pytest.param(Form.CACHE, body, id=f"cache-{name}") for name, body in BAD_CACHES.items()),
+    ],
+)
+async def test_an_answer_to_something_else_is_not_accepted(
+    staged: Staged, form: Form, body: bytes | Callable[[Path, str], bytes]
+) -> None:
+    """What is not the answer to this list is neither written nor acknowledged, and the list stays pending."""
+    world = staged.world
+    submission = await world.submit("out", form=form)
+    content = body if isinstance(body, bytes) else body(world.folder, submission.local_id)
+    message_id = await staged.send(submission, content)
+    with pytest.raises(UnexpectedAnswer, match="still in the inbox") as raised:
+        await world.collect(submission)
+    assert raised.value.message_id == message_id
+    assert not (world.folder / "out").exists()
+    assert world.leftovers() == []
+    assert await world.waiting() == [message_id]
+    assert [each.stage for each in world.journal.pending()] == [Stage.SENT]
+
+
+async def test_the_answer_may_be_compressed_and_chunked(staged: Staged) -> None:
+    """However the service cuts and packs its answer, the output is the same."""
+    world = staged.world
+    submission = await world.submit()
+    service = await world.open(SERVICE, chunk_size=77)
+    await service.send(
+        HERE,
+        WORKFLOW_CHECK,
+        records(POOL[:50]),
+        local_id=submission.local_id,
+        subject=submission.subject,
+        file_name=f"{submission.local_id}.dat",
+        compress=True,
+    )
+    result = await world.collect(submission)
+    assert result.output.read_bytes() == records(POOL[:50])
+
+
+# -- waiting ----------------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_takes_longer_is_collected_later(
+    make_simulator: MakeSimulator, tmp_path: Path
+) -> None:
+    """After the timeout nothing is lost: the next try finds the answer, which simulated time has brought."""
+    simulator = await make_simulator(ndoo_reply_delay=timedelta(minutes=40))
+    async with AsyncExitStack() as stack:
+        world = await make_world(simulator, tmp_path / "practice", stack)
+        with pytest.raises(AnswerPending, match="nothing is lost") as raised:
+            await world.check(world.source(), "out.dat", timeout=0.05)
+        simulator.clock.advance(timedelta(minutes=41))
+        (submission,) = Journal(world.journal.path).pending(HERE, simulator.url)
+        assert submission.local_id == raised.value.local_id
+        result = await world.collect(submission)
+    assert result.output.read_bytes() == records(staying(POOL))
+
+
+async def test_an_answer_not_collected_in_five_days_is_given_up_on_in_words(staged: Staged) -> None:
+    """Where MESH can no longer have the answer, the advice is to submit again."""
+    world = staged.world
+    world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) - timedelta(days=6))
+    submission = await world.submit()
+    with pytest.raises(AnswerPending, match="five days only: submit the list again"):
+        await world.collect(submission, timeout=0)
+
+
+def fails(method: str, ending: str, times: int = 1) -> Callable[[web.Request], bool]:
+    """Match the first so many requests of a method whose path ends like this."""
+    left = [times]
+
+    def match(request: web.Request) -> bool:
+        if not left[0] or request.method != method or not request.path.endswith(ending):
+            return False
+        left[0] -= 1
+        return True
+
+    return match
+
+
+async def test_a_network_that_is_gone_for_a_moment_does_not_end_the_wait(world: World, relay: Relay) -> None:
+    """Looks that fail are made again, and the answer is collected when the network is back."""
+    submission = await world.submit()
+    relay.before = fails("GET", "/inbox", times=2)
+    result = await world.collect(submission)
+    assert result.output.read_bytes() == records(staying(POOL))
+
+
+@pytest.mark.parametrize("timeout", [0, 10], ids=["last look", "three looks"])
+async def test_a_network_that_stays_away_is_reported(world: World, relay: Relay, timeout: float) -> None:
+    """The wait ends with the network's error, not as if the inbox had been empty; nothing is lost."""
+    submission = await world.submit()
+    relay.before = fails("GET", "/inbox", times=3)
+    with pytest.raises(ConnectionFailed):
+        await world.collect(submission, timeout=timeout)
+    relay.before = lambda _request: False
+    assert (await world.collect(submission)).output.read_bytes() == records(staying(POOL))
+
+
+# -- broken off, and gone on with -------------------------------------------------------------------
+
+
+@dataclass
+class Breakage:
+    """One request that is lost: on its way to the server, or its answer on the way back."""
+
+    method: str
+    ending: str
+    answer: bool
+    number: int = 1
+
+    def into(self, relay: Relay) -> None:
+        """Break it."""
+        passed = [0]
+
+        def match(request: web.Request) -> bool:
+            if request.method == self.method and self.ending in request.path:
+                passed[0] += 1
+                return passed[0] == self.number
+            return False
+
+        if self.answer:
+            relay.after = match
+        else:
+            relay.before = match
+
+
+COLLECTING: Final = {
+    "handshake": ("POST", f"/{HERE}", 1),
+    "looking at a message": ("HEAD", "/inbox/", 1),
+    "acknowledging the receipt": ("PUT", "/acknowledged", 1),
+    "downloading": ("GET", "/inbox/", 1),
+    "acknowledging the answer": ("PUT", "/acknowledged", 2),
+}
+
+
+@pytest.mark.parametrize("answer", [False, True], ids=["request lost", "answer lost"])
+@pytest.mark.parametrize("step", COLLECTING.values(), ids=COLLECTING)
+@pytest.mark.parametrize("form", list(Form))
+async def test_collecting_can_be_broken_off_at_every_request(
+    world: World, relay: Relay, form: Form, step: tuple[str, str, int], answer: bool
+) -> None:
+    """Whichever request is lost, collecting again ends with the same output and an empty inbox."""
+    source = world.source(table(POOL), "patients.csv")
+    output = world.folder / "out"
+    submission = await submit(world.mailbox, world.journal, source, output, service=QUICK, form=form)
+    method, ending, number = step
+    Breakage(method, ending, answer, number).into(relay)
+    with pytest.raises(ConnectionFailed):
+        # One look in the end, so that it is not simply made again.
+        while True:
+            await asyncio.wait_for(world.collect(submission, timeout=0), 10)
+            raise AssertionError("nothing was lost")
+    relay.before = relay.after = lambda _request: False
+    (pending,) = Journal(world.journal.path).pending()
+    result = await world.collect(pending)
+    assert_good(result, form, source)
+    assert await world.waiting() == []
+    assert world.journal.pending() == ()
+    assert world.leftovers() == []
