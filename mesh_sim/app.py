@@ -17,6 +17,7 @@ from aiohttp import web
 
 from mesh_sim.api.errors import errors_to_bodies
 from mesh_sim.api.header_bytes import prepare_headers
+from mesh_sim.api.http_log import http_log
 from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
 from mesh_sim.api.routes import ROUTES
 from mesh_sim.certs import CertificateError, server_context
@@ -89,8 +90,10 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
         database = SqliteDatabase(settings.data / "mesh-sim.db", sql.SCHEMA + sql.OPTOUT_SCHEMA)
         try:
             payloads = FilePayloads(settings.data / "payloads")
-            if folder.alone and (count := await sweep_orphans(database, payloads)):
-                log.info("swept up %d bodies that an earlier stop left unfinished", count)
+            if folder.alone:
+                await SqlSubmissions(database).release_claims()
+                if count := await sweep_orphans(database, payloads):
+                    log.info("swept up %d bodies that an earlier stop left unfinished", count)
             folder.share()
             messages = SqlMessageStore(database)
             exchange = Exchange(directory, messages, payloads, now=clock.now, rules=_rules(settings))
@@ -156,7 +159,12 @@ async def _listening(
 ) -> AsyncIterator[str]:
     # Bodies pass through as they were sent, so the server must not decompress them (design.md).
     runner = web.AppRunner(
-        app, access_log=None, auto_decompress=False, read_bufsize=_READ_BUFFER_BYTES, shutdown_timeout=10.0
+        app,
+        access_log=None,
+        auto_decompress=False,
+        logger=http_log,
+        read_bufsize=_READ_BUFFER_BYTES,
+        shutdown_timeout=10.0,
     )
     await runner.setup()
     try:

@@ -235,6 +235,9 @@ GIVE_BACK_CLAIM: Final = """
     UPDATE submissions SET claimed_by = '', lease_until = $3
     WHERE message_id = $1 AND claimed_by = $2 AND state <> 'finished'
 """
+RELEASE_CLAIMS: Final = """
+    UPDATE submissions SET claimed_by = '', lease_until = 0 WHERE state <> 'finished' AND lease_until > 0
+"""
 SET_RECEIPTED: Final = """
     UPDATE submissions
     SET state = 'receipted', receipt_message_id = $3, due_at = $4, claimed_by = '', lease_until = 0

@@ -70,6 +70,10 @@ class SqlSubmissions:
         values = (claim.message.message_id, claim.owner, micros(until))
         await self._database.write(lambda tx: tx.execute(sql.GIVE_BACK_CLAIM, *values))
 
+    async def release_claims(self) -> None:
+        """Let go of every claim: for a process that is alone, these are a killed one's."""
+        await self._database.write(lambda tx: tx.execute(sql.RELEASE_CLAIMS))
+
     async def receipt(self, claim: Claim, receipt: Reply, due_at: datetime) -> bool:
         """Deliver a receipt once, and let go of the claim until the answer is due."""
         message_id = claim.message.message_id
