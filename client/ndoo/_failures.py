@@ -7,6 +7,7 @@ the same.
 
 from __future__ import annotations
 
+import shlex
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def _doubt(call: Call) -> str:
     if call.repeatable:
         return ""
     if call.local_id:
-        how = f"look for it with 'ndoo mailbox track --local-id {call.local_id}'"
+        how = f"look for it with 'ndoo mailbox track --local-id {shlex.quote(call.local_id)}'"
     else:
         how = "ask the recipient (a message sent with a local id can be tracked)"
     return f"; the message may or may not have arrived: {how} before sending it again"

@@ -80,17 +80,20 @@ _REQUIRED: Final = ("mailbox", "password", "shared_key", "cert", "key")
 
 
 def _check_url(url: str) -> str:
+    """Write a server's address as the journal knows it, so that a list is found again by it."""
+    base = url.strip().rstrip("/").removesuffix("/messageexchange")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(base)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        sound = sound and not (parts.query or parts.fragment or parts.username)
     except ValueError:
         sound = False
     if not sound:
         raise ValueError("must be an address such as http://127.0.0.1:8700")
-    return url
+    return base
 
 
-_Text = Annotated[str, Field(min_length=1)]
+_MailboxId = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text.strip().upper())]
 _Path = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -103,13 +106,13 @@ class Settings(BaseSettings):
 
     profile: Profile = Field(Profile.SIM, description="which MESH: sim, int or live")
     url: Annotated[str, AfterValidator(_check_url)] = Field(description="address of the MESH server")
-    mailbox: _Text = Field(description="your mailbox id")
+    mailbox: _MailboxId = Field(description="your mailbox id")
     password: SecretStr = Field(min_length=1, description="the mailbox's password")
     shared_key: SecretStr = Field(min_length=1, description="the environment's shared key")
     cert: _Path | None = Field(None, description="PEM file of your client certificate")
     key: _Path | None = Field(None, description="PEM file of its private key")
     ca: _Path | None = Field(None, description="PEM file of the authorities to trust, not the system's")
-    service_mailbox: _Text = Field(description="mailbox of the opt-out service")
+    service_mailbox: _MailboxId = Field(description="mailbox of the opt-out service")
     data: _Path = Field(
         default_factory=lambda: platformdirs.user_data_path("ndoo"),
         description="folder of the journal of submitted lists",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +22,7 @@ from yarl import URL
 
 from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata
 from mesh_sim.exchange.states import Step, advance
-from ndoo.cache import CacheHeader, TemporaryCache, read_status
+from ndoo.cache import CacheHeader, TemporaryCache
 from ndoo.check import CheckResult, Service, check_opt_outs, choose_form, collect, submit
 from ndoo.errors import (
     AnswerPending,
@@ -105,22 +104,28 @@ class World:
         source = self.folder / "list.dat"
         if not source.exists():
             self.source()
-        given = {"service": QUICK} | options
+        given: dict[str, Any] = {"service": QUICK} | options
         return await submit(self.mailbox, self.journal, source, self.folder / output, **given)
 
     async def collect(self, submission: Submission, **options: Any) -> CheckResult:
         """Collect, waiting for ten seconds at most."""
-        given = {"service": QUICK, "timeout": 10.0} | options
+        given: dict[str, Any] = {"service": QUICK, "timeout": 10.0} | options
         return await collect(self.mailbox, self.journal, submission, **given)
 
     async def check(self, source: Path, output: str, **options: Any) -> CheckResult:
         """Do the whole round trip."""
-        given = {"service": QUICK, "timeout": 10.0, "journal": self.journal} | options
+        given: dict[str, Any] = {"service": QUICK, "timeout": 10.0, "journal": self.journal} | options
         return await check_opt_outs(self.mailbox, source, self.folder / output, **given)
 
     async def waiting(self, mailbox: str = HERE) -> list[str]:
         """List what is in an inbox."""
         return await self.simulator.caller(mailbox).inbox()
+
+    async def answered(self) -> None:
+        """Wait until the service has answered; receipt and answer arrive together."""
+        exchange = self.simulator.server.exchange
+        while not await self.waiting():
+            await exchange.arrivals.wait(HERE, 10.0)
 
     def leftovers(self) -> list[str]:
         """Name the hidden files that are left in the folder."""
@@ -130,18 +135,26 @@ class World:
 async def make_world(simulator: Simulator, folder: Path, stack: AsyncExitStack) -> World:
     """Put a practice beside a simulator in which OPTED_OUT have opted out."""
     await simulator.server.core.register.load(OPTED_OUT)
-    folder.mkdir()
     mailbox = await stack.enter_async_context(
         Mailbox(simulator.url, Credentials(HERE, "password", "TestKey"), retries=0)
     )
-    return World(simulator, folder, stack, Journal(folder.parent / "state" / "journal.db"), mailbox)
+    journal = Journal(folder.parent / "state" / "journal.db")
+    return World(simulator, folder, stack, journal, mailbox)
 
 
 @pytest.fixture
-async def world(simulator: Simulator, tmp_path: Path) -> AsyncIterator[World]:
+def practice(tmp_path: Path) -> Path:
+    """A folder for the practice's files."""
+    folder = tmp_path / "practice"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def world(simulator: Simulator, practice: Path) -> AsyncIterator[World]:
     """A practice, and a service that answers at once."""
     async with AsyncExitStack() as stack:
-        yield await make_world(simulator, tmp_path / "practice", stack)
+        yield await make_world(simulator, practice, stack)
 
 
 @dataclass
@@ -153,7 +166,7 @@ class Staged:
 
     async def send(self, submission: Submission, body: bytes, **headers: str) -> str:
         """Send what the service would, as the answer unless told otherwise."""
-        given = {
+        given: dict[str, Any] = {
             "local_id": submission.local_id,
             "subject": submission.subject,
             "file_name": f"{submission.local_id}.dat",
@@ -168,13 +181,13 @@ class Staged:
 
 
 @pytest.fixture
-async def staged(make_simulator: MakeSimulator, tmp_path: Path) -> AsyncIterator[Staged]:
+async def staged(make_simulator: MakeSimulator, practice: Path, tmp_path: Path) -> AsyncIterator[Staged]:
     """A service mailbox that no worker looks into."""
     workflows = tmp_path / "workflows.jsonl"
     workflows.write_text("")  # no workflow is restricted, so that a mailbox may answer
     simulator = await make_simulator(ndoo_mailbox="X26ABC3", workflows=workflows)
     async with AsyncExitStack() as stack:
-        world = await make_world(simulator, tmp_path / "practice", stack)
+        world = await make_world(simulator, practice, stack)
         yield Staged(world, await world.open(SERVICE))
 
 
@@ -204,8 +217,13 @@ class Relay:
         if self.meanwhile is not None:
             await self.meanwhile(request)
         body = await request.read()
+        given = request.headers.copy()
+        given.popall("Transfer-Encoding", None)
         async with self.session.request(
-            request.method, URL(self.target + request.raw_path, encoded=True), headers=request.headers, data=body
+            request.method,
+            URL(self.target + request.raw_path, encoded=True),
+            headers=given,
+            data=body,
         ) as answer:
             content = await answer.read()
         if self.after(request):
@@ -215,6 +233,10 @@ class Relay:
             headers.popall("Content-Length", None)
         headers.popall("Transfer-Encoding", None)
         return web.Response(status=answer.status, body=content or None, headers=headers)
+
+    def heal(self) -> None:
+        """Lose nothing from now on."""
+        self.before = self.after = lambda _request: False
 
     def _lose(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
@@ -414,9 +436,7 @@ async def test_what_cannot_end_well_is_refused_before_anything_is_sent(
     source = world.folder / "list.dat" if content is None else world.source(content)
     before = {path: path.read_bytes() for path in world.folder.iterdir()}
     with pytest.raises(error):
-        await submit(
-            world.mailbox, world.journal, source, world.folder / output, service=QUICK, **options
-        )
+        await submit(world.mailbox, world.journal, source, world.folder / output, service=QUICK, **options)
     assert {path: path.read_bytes() for path in world.folder.iterdir()} == before
     assert world.journal.pending() == ()
     assert await world.waiting() == []
@@ -424,7 +444,7 @@ async def test_what_cannot_end_well_is_refused_before_anything_is_sent(
 
 
 async def test_invalid_rows_can_be_left_out(world: World) -> None:
-    """With ``skip_invalid`` the rest of the list makes the round trip, and the counts name what was left out."""
+    """With ``skip_invalid`` the rest of the list makes the round trip, and the counts name the rest."""
     source = world.source(table(POOL) + b"99,12345,Short\r\n", "patients.csv")
     result = await world.check(source, "cleared.csv", skip_invalid=True)
     assert (result.submission.records, result.submission.skipped) == (len(POOL), 1)
@@ -489,15 +509,25 @@ async def test_a_lost_journal_does_not_bring_back_old_local_ids(world: World) ->
     assert world.journal.pending() == (second,)
 
 
+async def test_a_local_id_that_several_messages_have_is_passed_over(world: World) -> None:
+    """Where tracking cannot even choose among earlier messages, the local id counts as used."""
+    taken = f"{HERE}-{datetime.now(UTC):%d%m%y}-0001"
+    for _ in range(2):
+        await world.mailbox.send("X26ABC2", "TEST_WORKFLOW", b"mail", local_id=taken)
+    submission = await world.submit()
+    assert submission.local_id.endswith("-0002")
+    assert world.journal.get(taken).stage is Stage.FAILED
+
+
 # -- the answer, and what else is in the inbox ------------------------------------------------------
 
 
-@pytest.mark.parametrize("headers", [{}, {"file_name": "same"}], ids=["plain", "named like the answer"])
-async def test_the_receipt_is_not_the_answer(staged: Staged, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", [(), ("file_name",)], ids=["plain", "named like the answer"])
+async def test_the_receipt_is_not_the_answer(staged: Staged, headers: tuple[str, ...]) -> None:
     """A receipt is acknowledged and remembered, and the waiting goes on until the answer is there."""
     world = staged.world
     submission = await world.submit()
-    await staged.receipt(submission, **{name: f"{submission.local_id}.dat" for name in headers})
+    await staged.receipt(submission, **dict.fromkeys(headers, f"{submission.local_id}.dat"))
     with pytest.raises(AnswerPending, match="confirmed that it has the list") as pending:
         await world.collect(submission, timeout=0)
     assert pending.value.local_id == submission.local_id
@@ -675,12 +705,12 @@ async def test_the_answer_may_be_compressed_and_chunked(staged: Staged) -> None:
 
 
 async def test_an_answer_that_takes_longer_is_collected_later(
-    make_simulator: MakeSimulator, tmp_path: Path
+    make_simulator: MakeSimulator, practice: Path
 ) -> None:
     """After the timeout nothing is lost: the next try finds the answer, which simulated time has brought."""
     simulator = await make_simulator(ndoo_reply_delay=timedelta(minutes=40))
     async with AsyncExitStack() as stack:
-        world = await make_world(simulator, tmp_path / "practice", stack)
+        world = await make_world(simulator, practice, stack)
         with pytest.raises(AnswerPending, match="nothing is lost") as raised:
             await world.check(world.source(), "out.dat", timeout=0.05)
         simulator.clock.advance(timedelta(minutes=41))
@@ -699,15 +729,19 @@ async def test_an_answer_not_collected_in_five_days_is_given_up_on_in_words(stag
         await world.collect(submission, timeout=0)
 
 
-def fails(method: str, ending: str, times: int = 1) -> Callable[[web.Request], bool]:
-    """Match the first so many requests of a method whose path ends like this."""
-    left = [times]
+def matching(method: str, part: str, first: int = 1) -> Callable[[web.Request], bool]:
+    """Match requests of a method whose path has this part, from the ``first`` on.
+
+    All of them, for aiohttp itself repeats a request that ended without an answer.
+    """
+    count = 0
 
     def match(request: web.Request) -> bool:
-        if not left[0] or request.method != method or not request.path.endswith(ending):
+        nonlocal count
+        if request.method != method or part not in request.path:
             return False
-        left[0] -= 1
-        return True
+        count += 1
+        return count >= first
 
     return match
 
@@ -715,80 +749,314 @@ def fails(method: str, ending: str, times: int = 1) -> Callable[[web.Request], b
 async def test_a_network_that_is_gone_for_a_moment_does_not_end_the_wait(world: World, relay: Relay) -> None:
     """Looks that fail are made again, and the answer is collected when the network is back."""
     submission = await world.submit()
-    relay.before = fails("GET", "/inbox", times=2)
-    result = await world.collect(submission)
+    relay.before = matching("GET", "/inbox")
+    looks: list[float] = []
+
+    def heal_after_two(waited: float) -> None:
+        looks.append(waited)
+        if len(looks) == 2:
+            relay.heal()
+
+    result = await world.collect(submission, on_wait=heal_after_two)
     assert result.output.read_bytes() == records(staying(POOL))
 
 
-@pytest.mark.parametrize("timeout", [0, 10], ids=["last look", "three looks"])
-async def test_a_network_that_stays_away_is_reported(world: World, relay: Relay, timeout: float) -> None:
+@pytest.mark.parametrize(("timeout", "waits"), [(0, 0), (None, 2)], ids=["last look", "three looks"])
+async def test_a_network_that_stays_away_is_reported(
+    world: World, relay: Relay, timeout: float | None, waits: int
+) -> None:
     """The wait ends with the network's error, not as if the inbox had been empty; nothing is lost."""
     submission = await world.submit()
-    relay.before = fails("GET", "/inbox", times=3)
+    relay.before = matching("GET", "/inbox")
+    looks: list[float] = []
     with pytest.raises(ConnectionFailed):
-        await world.collect(submission, timeout=timeout)
-    relay.before = lambda _request: False
+        await world.collect(submission, timeout=timeout, on_wait=looks.append)
+    assert len(looks) == waits
+    relay.heal()
     assert (await world.collect(submission)).output.read_bytes() == records(staying(POOL))
 
 
 # -- broken off, and gone on with -------------------------------------------------------------------
 
 
-@dataclass
-class Breakage:
-    """One request that is lost: on its way to the server, or its answer on the way back."""
-
-    method: str
-    ending: str
-    answer: bool
-    number: int = 1
-
-    def into(self, relay: Relay) -> None:
-        """Break it."""
-        passed = [0]
-
-        def match(request: web.Request) -> bool:
-            if request.method == self.method and self.ending in request.path:
-                passed[0] += 1
-                return passed[0] == self.number
-            return False
-
-        if self.answer:
-            relay.after = match
-        else:
-            relay.before = match
+def assert_good(result: CheckResult, form: Form, source: Path) -> None:
+    """Check an output made of ``table(POOL)``, by its form."""
+    kept = staying(POOL)
+    assert (result.submitted, result.returned, result.removed) == (
+        len(POOL),
+        len(kept),
+        len(POOL) - len(kept),
+    )
+    assert result.submission.stage is Stage.COLLECTED
+    match form:
+        case Form.LIST:
+            assert result.output.read_bytes() == records(kept)
+        case Form.TABLE:
+            header, *rows = source.read_bytes().splitlines(True)
+            left = [row for row, number in zip(rows, POOL, strict=True) if number in kept]
+            assert result.output.read_bytes() == header + b"".join(left)
+            assert result.table == FilterSummary(len(POOL), len(kept), len(POOL) - len(kept), 0, 0)
+        case Form.CACHE:
+            cache = TemporaryCache.load(result.output, "password")
+            assert cache.contains(np.array(POOL)).tolist() == [number in kept for number in POOL]
+            assert result.cache_expires == cache.expires
 
 
 COLLECTING: Final = {
-    "handshake": ("POST", f"/{HERE}", 1),
-    "looking at a message": ("HEAD", "/inbox/", 1),
-    "acknowledging the receipt": ("PUT", "/acknowledged", 1),
-    "downloading": ("GET", "/inbox/", 1),
-    "acknowledging the answer": ("PUT", "/acknowledged", 2),
+    "handshake": ("POST", HERE, 1),
+    "list": ("GET", "/inbox", 1),
+    "look": ("HEAD", "/inbox/", 1),
+    "acknowledge receipt": ("PUT", "/acknowledged", 1),
+    "look at answer": ("HEAD", "/inbox/", 2),
+    "download": ("GET", "/inbox/", 1),
+    "acknowledge answer": ("PUT", "/acknowledged", 2),
 }
 
 
-@pytest.mark.parametrize("answer", [False, True], ids=["request lost", "answer lost"])
+@pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("step", COLLECTING.values(), ids=COLLECTING)
-@pytest.mark.parametrize("form", list(Form))
 async def test_collecting_can_be_broken_off_at_every_request(
-    world: World, relay: Relay, form: Form, step: tuple[str, str, int], answer: bool
+    world: World, relay: Relay, step: tuple[str, str, int], lost: str
 ) -> None:
-    """Whichever request is lost, collecting again ends with the same output and an empty inbox."""
+    """Whichever request is lost, collecting again ends with the output, once, and an empty inbox."""
     source = world.source(table(POOL), "patients.csv")
-    output = world.folder / "out"
-    submission = await submit(world.mailbox, world.journal, source, output, service=QUICK, form=form)
-    method, ending, number = step
-    Breakage(method, ending, answer, number).into(relay)
+    output = world.folder / "out.csv"
+    submission = await submit(world.mailbox, world.journal, source, output, service=QUICK)
+    await world.answered()
+    setattr(relay, "before" if lost == "request" else "after", matching(*step))
     with pytest.raises(ConnectionFailed):
-        # One look in the end, so that it is not simply made again.
-        while True:
-            await asyncio.wait_for(world.collect(submission, timeout=0), 10)
-            raise AssertionError("nothing was lost")
-    relay.before = relay.after = lambda _request: False
+        await world.collect(submission, timeout=0)
+    relay.heal()
     (pending,) = Journal(world.journal.path).pending()
-    result = await world.collect(pending)
-    assert_good(result, form, source)
+    result = await world.collect(pending, timeout=0)
+    assert_good(result, Form.TABLE, source)
     assert await world.waiting() == []
     assert world.journal.pending() == ()
     assert world.leftovers() == []
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+class StoppingJournal(Journal):
+    """A journal whose process ends just before, or just after, a step is recorded."""
+
+    step = ""
+    after = False
+
+    def _step(self, local_id: str, stage: Stage | None, **changes: Any) -> Submission:
+        step = stage.value if stage is not None else next(iter(changes))
+        if step != self.step:
+            return super()._step(local_id, stage, **changes)
+        if self.after:
+            super()._step(local_id, stage, **changes)
+        raise Stopped
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["sent", "receipt_at", "answer_id", "written", "collected"])
+@pytest.mark.parametrize("form", list(Form))
+async def test_the_process_may_end_between_any_two_steps(
+    world: World, form: Form, step: str, after: bool
+) -> None:
+    """Ended before or after any step is recorded, the round trip is completed by the next process."""
+    source = world.source(table(POOL), "patients.csv")
+    stopping = StoppingJournal(world.journal.path)
+    stopping.step, stopping.after = step, after
+    with pytest.raises(Stopped):
+        await check_opt_outs(
+            world.mailbox,
+            source,
+            world.folder / "out",
+            journal=stopping,
+            form=form,
+            service=QUICK,
+            timeout=10,
+        )
+    local_id = f"{HERE}-{datetime.now(UTC):%d%m%y}-0001"
+    recorded = world.journal.get(local_id)
+    if recorded.stage is Stage.COLLECTED:
+        with pytest.raises(CheckError, match="was collected"):
+            await world.collect(recorded)
+        assert (world.folder / "out").exists()
+    else:
+        (pending,) = world.journal.pending()
+        assert_good(await world.collect(pending), form, source)
+    assert await world.waiting() == []
+    assert world.journal.pending() == ()
+    assert world.leftovers() == []
+
+
+async def test_a_file_that_came_in_the_way_is_not_taken_for_our_own(staged: Staged) -> None:
+    """An output that appeared while the answer was awaited is not replaced, and the answer not lost."""
+    world = staged.world
+    submission = await world.submit()
+    message_id = await staged.send(submission, records(POOL[:5]))
+    output = world.folder / "out.dat"
+    output.write_text("precious")
+    with pytest.raises(OutputExists):
+        await world.collect(submission)
+    assert output.read_text() == "precious"
+    assert await world.waiting() == [message_id]
+    elsewhere = replace(submission, output=world.folder / "elsewhere.dat")
+    assert (await world.collect(elsewhere)).output.read_bytes() == records(POOL[:5])
+    assert output.read_text() == "precious"
+
+
+# -- sends whose end is not known -------------------------------------------------------------------
+
+
+async def test_a_send_whose_answer_was_lost_is_found_by_tracking(world: World, relay: Relay) -> None:
+    """If only the server's answer to the send was lost, the round trip goes on, and the list is sent once."""
+    relay.after = matching("POST", "/outbox")
+    source = world.source(table(POOL), "patients.csv")
+    result = await world.check(source, "out.csv")
+    assert_good(result, Form.TABLE, source)
+    assert [path for method, path in relay.seen if method == "POST"].count("/outbox") == 1
+
+
+async def test_a_send_that_did_not_arrive_says_so(world: World, relay: Relay) -> None:
+    """If the list never reached the server, the submission has failed and can be made again."""
+    relay.before = matching("POST", "/outbox")
+    with pytest.raises(CheckError, match="did not reach the server") as raised:
+        await world.submit()
+    assert world.journal.get(raised.value.local_id).stage is Stage.FAILED
+    relay.heal()
+    assert (await world.collect(await world.submit())).returned == len(staying(POOL))
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+async def test_a_send_that_nothing_is_known_of_is_settled_later(
+    world: World, relay: Relay, lost: str
+) -> None:
+    """With the network gone altogether it cannot be told whether the list arrived; collecting finds out."""
+
+    def cut_off(request: web.Request) -> bool:
+        if request.method == "POST" and request.path.endswith("/outbox"):
+            relay.before = lambda _request: True
+            return True
+        return False
+
+    setattr(relay, "before" if lost == "request" else "after", cut_off)
+    with pytest.raises(CheckError, match="do not submit it again") as raised:
+        await world.submit()
+    relay.heal()
+    (pending,) = world.journal.pending()
+    assert (pending.local_id, pending.stage) == (raised.value.local_id, Stage.PREPARED)
+    if lost == "request":
+        with pytest.raises(CheckError, match="did not reach the server"):
+            await world.collect(pending)
+        assert world.journal.pending() == ()
+    else:
+        assert (await world.collect(pending)).output.read_bytes() == records(staying(POOL))
+
+
+async def test_a_list_that_arrived_in_part_says_so(world: World, relay: Relay) -> None:
+    """A list of which a chunk is missing is never seen by the service, and has failed."""
+    world.mailbox = await world.open(HERE, relay.url, chunk_size=300)
+    relay.before = matching("POST", "/outbox/")
+    with pytest.raises(CheckError, match="only a part") as raised:
+        await world.submit()
+    assert world.journal.get(raised.value.local_id).stage is Stage.FAILED
+    assert await world.waiting(SERVICE) == []
+
+
+async def test_a_server_that_is_down_loses_nothing(world: World) -> None:
+    """Nothing is sent to a server that does not answer, and nothing is left to wait for."""
+    await world.simulator.stop()
+    with pytest.raises(ConnectionFailed):
+        await world.submit()
+    assert world.journal.pending() == ()
+
+
+async def test_a_server_that_was_restarted_still_has_the_answer(
+    make_simulator: MakeSimulator, practice: Path, tmp_path: Path
+) -> None:
+    """A list submitted before the server stopped is collected after it has started again."""
+    async with AsyncExitStack() as stack:
+        first = await make_simulator(data=tmp_path / "data", ndoo_reply_delay=timedelta(hours=1))
+        world = await make_world(first, practice, stack)
+        submission = await world.submit()
+        await first.stop()
+        with pytest.raises(ConnectionFailed):
+            await world.collect(submission)
+        world.simulator = await make_simulator(data=tmp_path / "data")
+        world.simulator.clock.advance(timedelta(hours=2))
+        world.mailbox = await world.open(HERE)
+        result = await world.collect(submission)
+    assert result.output.read_bytes() == records(staying(POOL))
+
+
+# -- what has changed meanwhile ---------------------------------------------------------------------
+
+
+async def test_an_answer_that_goes_before_it_is_fetched_is_reported(world: World, relay: Relay) -> None:
+    """If another program acknowledges the answer first, the error says so and no output is left."""
+    submission = await world.submit()
+    await world.answered()
+    rival = await world.open(HERE)
+
+    async def snatch(request: web.Request) -> None:
+        if request.method == "GET" and "/inbox/" in request.path:
+            await rival.acknowledge(request.path.rpartition("/")[2])
+
+    relay.meanwhile = snatch
+    with pytest.raises(MessageGone, match="another program"):
+        await world.collect(submission)
+    assert not (world.folder / "out.dat").exists()
+    assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "empty"])
+async def test_a_table_whose_source_is_gone_leaves_the_cleaned_list(
+    world: World, spoil: Callable[[Path], object]
+) -> None:
+    """Without the source there are no rows to keep; the answer is written as it is, and the notes say so."""
+    source = world.source(table(POOL), "patients.csv")
+    submission = await submit(world.mailbox, world.journal, source, world.folder / "out.csv", service=QUICK)
+    spoil(source)
+    result = await world.collect(submission)
+    assert result.output == world.folder / f"{submission.local_id}.dat"
+    assert result.output.read_bytes() == records(staying(POOL))
+    assert result.table is None
+    assert "ndoo filter --answer" in " ".join(result.notes)
+    assert not (world.folder / "out.csv").exists()
+
+
+async def test_rows_added_since_the_submission_are_removed(world: World) -> None:
+    """Nobody knows whether people on new rows have opted out, so they go, and the notes say so."""
+    source = world.source(table(POOL[:30]), "patients.csv")
+    submission = await submit(world.mailbox, world.journal, source, world.folder / "out.csv", service=QUICK)
+    world.source(table(POOL), "patients.csv")
+    result = await world.collect(submission)
+    assert result.table == FilterSummary(60, 20, 40, 0, 0)
+    assert "has changed" in " ".join(result.notes)
+
+
+async def test_another_mailbox_cannot_collect(world: World) -> None:
+    """A submission is collected from the mailbox it was made from, and the error says which that is."""
+    submission = await world.submit()
+    world.mailbox = await world.open("X26ABC2")
+    with pytest.raises(ConfigError, match=HERE):
+        await world.collect(submission)
+
+
+async def test_another_server_is_not_asked_what_arrived(world: World, relay: Relay) -> None:
+    """Only the server it was sent to can tell whether a list arrived; another would say that it did not."""
+    relay.after = lambda request: request.method == "POST" and request.path.endswith("/outbox")
+    relay.before = matching("GET", "/outbox/tracking", first=2)
+    with pytest.raises(CheckError, match="do not submit it again"):
+        await world.submit()
+    (pending,) = world.journal.pending()
+    world.mailbox = await world.open(HERE)
+    with pytest.raises(ConfigError, match=relay.url):
+        await world.collect(pending)
+    assert world.journal.pending() == (pending,)
+
+
+async def test_nothing_that_names_a_person_is_kept_in_the_journal(world: World) -> None:
+    """The journal holds no NHS number after a round trip."""
+    await world.check(world.source(), "out.dat")
+    content = world.journal.path.read_bytes()
+    assert not [number for number in POOL if b"%d" % number in content]

@@ -290,7 +290,9 @@ def a_folder(path: Path) -> None:
         (a_folder, "directory"),
     ],
 )
-def test_a_file_that_is_no_journal_is_refused_in_words(journal: Journal, spoil: Callable[[Path], None], reason: str) -> None:
+def test_a_file_that_is_no_journal_is_refused_in_words(
+    journal: Journal, spoil: Callable[[Path], None], reason: str
+) -> None:
     """The error names the file and says what is wrong with it, and the file stays as it is."""
     journal.prepare(DRAFT)
     spoil(journal.path)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -40,11 +40,14 @@ class Invocation:
     debug: bool = False
     profile: str | None = None
     command: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class UsageError(NdooError):
     """Options that do not go together."""
+
+
+class SystemFailed(NdooError):
+    """The operating system refused something, such as space on the disk."""
 
 
 class Interrupted(NdooError):
@@ -90,12 +93,12 @@ class Boundary(TyperGroup):
                 obj=invocation,
                 **extra,
             )
-        except BrokenPipeError:
-            # The reader of our output has left (ndoo ... | head): nobody to tell.
-            sys.stdout = cast(Any, None)
-            status = ExitCode.FAILED
         except NdooError as error:
             status = _report(error, invocation)
+        except OSError as error:
+            # A full disk, a share that went away: no defect, whichever step it hit.
+            where = f"{error.filename}: " if error.filename else ""
+            status = _report(SystemFailed(f"{where}{error.strerror or error}"), invocation)
         except Exception as error:  # noqa: BLE001 -- the last boundary: a defect is told as one
             status = _report_usage(error, invocation) or _report_defect(error, invocation)
         sys.exit(status or ExitCode.DONE)
@@ -135,13 +138,13 @@ def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
     if describe is None:
         return None
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-        # A group without a subcommand: the help has been asked for, so to speak.
-        typer.echo(context.get_help(), err=True)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # A group without a subcommand; the help has been shown already.
         return ExitCode.USAGE
     message = one_line(describe()).rstrip(".")
-    if getattr(error, "option_name", "") in ("--profile", "--debug") and context is not None:
-        message += " here; it goes before the command, as in: ndoo --profile int check LIST"
+    misplaced = getattr(error, "option_name", "")
+    if misplaced in ("--profile", "--debug"):
+        message = f"{misplaced} goes before the command, as in: ndoo --profile int check LIST"
     command = context.command_path if context is not None else "ndoo"
     show_error([f"{message}; see '{command} --help'"])
     if invocation.json:

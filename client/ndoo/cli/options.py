@@ -43,11 +43,15 @@ def parse_duration(text: str) -> float:
 _LIST = "The list"
 _OUTPUT = "The output"
 
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON object, for programs.")
+]
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        metavar="IN", show_default=False, help="Your list: .csv, or .dat or .txt with one number a line; also .gz."
+        metavar="IN",
+        show_default=False,
+        help="Your list: .csv, or .dat or .txt with one number a line; also .gz.",
     ),
 ]
 Column: TypeAlias = Annotated[
@@ -63,13 +67,16 @@ NumberRuleOption: TypeAlias = Annotated[
     Rule,
     typer.Option(
         "--number-rule",
+        metavar="checksum|digits",
         rich_help_panel=_LIST,
         help="What a valid number is: ten digits with the right check digit, or any ten digits.",
     ),
 ]
 SkipInvalid: TypeAlias = Annotated[
     bool,
-    typer.Option("--skip-invalid", rich_help_panel=_LIST, help="Leave rows with invalid numbers out."),
+    typer.Option(
+        "--skip-invalid", metavar="", rich_help_panel=_LIST, help="Leave rows with invalid numbers out."
+    ),
 ]
 Output: TypeAlias = Annotated[
     Path | None,
@@ -83,12 +90,16 @@ Output: TypeAlias = Annotated[
     ),
 ]
 Force: TypeAlias = Annotated[
-    bool, typer.Option("--force", rich_help_panel=_OUTPUT, help="Replace the output if it exists.")
+    bool,
+    typer.Option("--force", metavar="", rich_help_panel=_OUTPUT, help="Replace the output if it exists."),
 ]
 Cache: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--cache", rich_help_panel=_OUTPUT, help="Write a temporary cache, which works until it expires."
+        "--cache",
+        metavar="",
+        rich_help_panel=_OUTPUT,
+        help="Write a temporary cache, which works until it expires.",
     ),
 ]
 
@@ -107,7 +118,7 @@ def settings_of(ctx: typer.Context) -> Settings:
     Raises:
         ConfigError: a setting is missing or wrong.
     """
-    from ndoo.config import load_settings  # noqa: PLC0415 -- pydantic is only for commands that need it
+    from ndoo.config import load_settings
 
     return load_settings(invocation(ctx).profile)
 

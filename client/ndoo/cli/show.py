@@ -18,7 +18,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-# ruff: noqa: PLC0415 -- Rich is loaded where something is drawn, so that 'ndoo --help' stays quick
+# Rich is imported where something is drawn: a command that prints JSON does without it.
 
 _UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -139,8 +139,8 @@ class Progress(Protocol):
         """Say what begins."""
         ...
 
-    def bytes(self, count: int) -> None:
-        """Say how many bytes of it are through."""
+    def bytes(self, done: int, total: int = 0) -> None:
+        """Say how many bytes of it are through, and of how many if that is known."""
         ...
 
 
@@ -148,7 +148,7 @@ class _Silent:
     def start(self, text: str) -> None:
         """Show nothing."""
 
-    def bytes(self, count: int) -> None:
+    def bytes(self, done: int, total: int = 0) -> None:
         """Show nothing."""
 
 
@@ -164,8 +164,9 @@ class _Spinner:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(printable(text), total=None)
 
-    def bytes(self, count: int) -> None:
-        self._bar.update(self._task, description=printable(f"{self._text}: {size(count)}"))
+    def bytes(self, done: int, total: int = 0) -> None:
+        through = f"{size(done)} of {size(total)}" if total else size(done)
+        self._bar.update(self._task, description=printable(f"{self._text}: {through}"))
 
 
 @contextmanager
@@ -177,6 +178,10 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
     from rich import progress as bars
     from rich.console import Console
 
-    columns = (bars.SpinnerColumn(), bars.TextColumn("{task.description}", markup=False), bars.TimeElapsedColumn())
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.TimeElapsedColumn(),
+    )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield _Spinner(bar)

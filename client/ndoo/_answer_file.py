@@ -1,4 +1,4 @@
-"""The body of an answer: taken in block by block, checked, and made into the output asked for.
+"""The files of an answer: taken in block by block, checked, and made into the output asked for.
 
 Everything here blocks and is meant for a thread. A list of any length takes no more memory than the set of
 its numbers, and that only where rows are filtered or a cache is verified.
@@ -10,14 +10,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from ndoo.cache import CacheHeader, TemporaryCache, read_status
-from ndoo.errors import CacheError, CheckError, ConfigError, ListError
+from ndoo.errors import CacheError, ConfigError, ListError
 from ndoo.filtering import FilterSummary, filter_csv, read_answer
 from ndoo.journal import Form, Submission
 from ndoo.lists import BLOCK_BYTES, RECORD_BYTES, NumberRule, RecordReader
@@ -33,10 +33,16 @@ def spool(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Open a file for NHS numbers on their way, readable by its owner only; it is gone afterwards.
 
     Raises:
-        ConfigError: it cannot be made or written.
+        ConfigError: it cannot be made.
     """
-    with writing_errors(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=".ndoo-", suffix=".part") as file:
-        yield file.file, Path(file.name)
+    with writing_errors(folder):
+        file = tempfile.NamedTemporaryFile(dir=folder, prefix=".ndoo-", suffix=".part")  # noqa: SIM115 -- closed below
+    try:
+        yield cast("BinaryIO", file.file), Path(file.name)
+    finally:
+        # On a full disk closing fails again; whatever matters was flushed, or has failed, before.
+        with suppress(OSError):
+            file.close()
 
 
 @contextmanager
@@ -52,7 +58,7 @@ class NotAnAnswer(Exception):
     """A body that is not the answer to the list that was sent; the text completes "the answer ..."."""
 
 
-class Body:
+class AnswerBody:
     """Takes in an answer's body; checks it on the way and at its end."""
 
     def __init__(self, file: BinaryIO, path: Path, submission: Submission) -> None:
@@ -65,12 +71,12 @@ class Body:
         self._records = 0
         self._sound = True
 
-    @property
-    def rejected(self) -> bool:
-        """Whether it is the service's sentence about invalid numbers; for use once all is taken in."""
+    def is_rejection(self) -> bool:
+        """Tell, once all is taken in, whether it is the service's sentence about invalid numbers."""
         if self._size > _FRAME_BYTES:
             return False
-        self._file.flush()
+        with writing_errors(self.path.parent):
+            self._file.flush()
         return self.path.read_bytes().strip() == INVALID_LIST_ANSWER
 
     def take(self, data: bytes) -> None:
@@ -78,9 +84,10 @@ class Body:
 
         Raises:
             NotAnAnswer: it has become longer than any answer to the list can be.
-            OSError: it cannot be kept.
+            ConfigError: it cannot be kept.
         """
-        self._file.write(data)
+        with writing_errors(self.path.parent):
+            self._file.write(data)
         self._size += len(data)
         # A record may end in CRLF where the service is generous.
         if self._size > _FRAME_BYTES + self._submission.records * (RECORD_BYTES + 1):
@@ -95,8 +102,10 @@ class Body:
 
         Raises:
             NotAnAnswer: it is no cleaned list or no sound cache, or has more records than were submitted.
+            ConfigError: it cannot be kept.
         """
-        self._file.flush()
+        with writing_errors(self.path.parent):
+            self._file.flush()
         if self._is_cache:
             self._records = self._verify_cache(password)
         else:
@@ -128,6 +137,24 @@ def _without_path(error: CacheError | ListError) -> str:
 
 
 # -- the output -------------------------------------------------------------------------------------
+
+
+class _OnlyTrying(Exception):
+    """Ends a write that was begun to see whether it could be."""
+
+
+def check_output(source: Path, output: Path, force: bool) -> None:
+    """Refuse now what would otherwise be refused when the answer is here.
+
+    Raises:
+        OutputExists: ``output`` exists, and ``force`` is not given.
+        ConfigError: it cannot be written, or is the source itself.
+    """
+    with suppress(OSError):
+        if output.samefile(source):
+            raise ConfigError(f"{output}: is the source itself; name another file to write to")
+    with suppress(_OnlyTrying), write_output(output, force):
+        raise _OnlyTrying
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +203,7 @@ class Target:
     """
 
     submission: Submission
-    password: str
+    password: str = field(repr=False)
     lifetime: timedelta
     force: bool
 
@@ -199,12 +226,12 @@ class Target:
     def _list(self, answer: Path, returned: int) -> Outcome:
         output = self.submission.output
         self._copy(answer, output)
-        return Outcome(returned, None, output, None, _notes(self.submission, returned))
+        return Outcome(returned, None, output, None, _notes(returned))
 
     def _table(self, answer: Path, returned: int) -> Outcome:
         submission = self.submission
         numbers = read_answer(answer)
-        notes = _notes(submission, returned)
+        notes = _notes(returned)
         try:
             with write_output(submission.output, self.force) as out:
                 table = filter_csv(
@@ -220,8 +247,8 @@ class Target:
             output = submission.output.with_name(f"{submission.local_id}.dat")
             self._copy(answer, output, force=True)
             note = (
-                f"the rows could not be filtered ({error}); the cleaned list was written instead: use it with "
-                "'ndoo filter --answer'"
+                f"the rows could not be filtered ({error}); the cleaned list was written instead, for use "
+                "with 'ndoo filter --answer'"
             )
             return Outcome(returned, None, output, None, (*notes, note))
         if (table.kept + table.removed, table.blank, table.invalid) != (
@@ -234,7 +261,7 @@ class Target:
 
     def _cache(self, answer: Path, returned: int) -> Outcome:
         submission = self.submission
-        notes = _notes(submission, returned)
+        notes = _notes(returned)
         if submission.workflow_id == WORKFLOW_CACHE:
             self._copy(answer, submission.output)
             return Outcome(returned, None, submission.output, read_status(answer).expires, notes)
@@ -258,16 +285,5 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _notes(submission: Submission, returned: int) -> tuple[str, ...]:
-    notes = []
-    if submission.blank:
-        notes.append(f"{_rows(submission.blank)} without an NHS number left out of the list")
-    if submission.skipped:
-        notes.append(f"{_rows(submission.skipped)} with an invalid NHS number left out of the list")
-    if not returned:
-        notes.append("everybody on the list has opted out")
-    return tuple(notes)
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
+def _notes(returned: int) -> tuple[str, ...]:
+    return () if returned else ("everybody on the list has opted out",)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ndoo.config import CONFIG_FILE, Profile, Settings, load_settings
 from ndoo.errors import ConfigError
+from ndoo.mailbox import Credentials, Mailbox
 
 REAL = {
     "MAILBOX": "A1OT001",
@@ -162,12 +163,15 @@ def test_paths_in_the_file_are_beside_it(folder: Path, monkeypatch: pytest.Monke
     assert settings.journal == home / "journal/journal.db"
 
 
-def test_names_are_written_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list is found again by mailbox and address, so neither depends on how it was typed."""
+@pytest.mark.parametrize("ending", ["", "/", "/messageexchange", "/messageexchange/"])
+def test_names_are_written_in_one_way(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is found again by mailbox and address, so both are written as the mailbox writes them."""
     monkeypatch.setenv("NDOO_MAILBOX", " x26abc1 ")
-    monkeypatch.setenv("NDOO_URL", "http://localhost:8700/")
+    monkeypatch.setenv("NDOO_URL", f" http://localhost:8700{ending}")
     settings = load_settings()
     assert (settings.mailbox, settings.url) == ("X26ABC1", "http://localhost:8700")
+    mailbox = Mailbox(f" http://localhost:8700{ending}", Credentials(" x26abc1 ", "password", "key"))
+    assert (mailbox.mailbox_id, mailbox._transport.url) == (settings.mailbox, settings.url)
 
 
 # -- secrets ----------------------------------------------------------------------------------------
@@ -219,7 +223,16 @@ def test_a_refused_secret_is_in_no_traceback(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1:8700", "ftp://127.0.0.1", "http://", "http://host:port", "http://host:99999", "http://[::1"],
+    [
+        "127.0.0.1:8700",
+        "ftp://127.0.0.1",
+        "http://",
+        "http://host:port",
+        "http://host:99999",
+        "http://[::1",
+        "http://user@host",
+        "http://host?query",
+    ],
 )
 def test_an_address_that_is_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal has the variable, the value and what would do."""

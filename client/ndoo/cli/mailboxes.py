@@ -1,0 +1,370 @@
+"""``ndoo mailbox``: the operations of MESH, one command each."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import typer
+
+from ndoo.cli import options
+from ndoo.cli.boundary import UsageError
+from ndoo.cli.show import moment, note, progress, show_facts, show_table, size, write_json
+from ndoo.protocol import WORKFLOW_CHECK, gets_reply
+
+if TYPE_CHECKING:
+    from ndoo.mailbox import Mailbox, Message, MessageHeaders, Tracking
+
+# The heavy libraries are imported in the command that needs them, so that --help is quick.
+
+app = typer.Typer(
+    name="mailbox",
+    no_args_is_help=True,
+    help="Use the mailbox by hand: list, read, send, track, look up.",
+    epilog="Example: [bold]ndoo mailbox list --details[/bold]",
+)
+
+MessageId = Annotated[
+    str, typer.Argument(metavar="MESSAGE_ID", show_default=False, help="As 'ndoo mailbox list' shows it.")
+]
+
+_STDOUT: Final = Path("-")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
+
+_T = TypeVar("_T")
+
+
+def _with_mailbox(ctx: typer.Context, use: Callable[[Mailbox], Awaitable[_T]]) -> _T:
+    """Connect, use the mailbox, disconnect."""
+    settings = options.settings_of(ctx)
+
+    async def run() -> _T:
+        from ndoo.cli.session import open_mailbox
+
+        async with open_mailbox(settings) as mailbox:
+            return await use(mailbox)
+
+    return asyncio.run(run())
+
+
+# -- is it there ------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: [bold]ndoo --profile int mailbox handshake[/bold]")
+def handshake(ctx: typer.Context, *, json: options.Json = False) -> None:
+    """Try whether the server is there and accepts the credentials."""
+    settings = options.settings_of(ctx)
+    _with_mailbox(ctx, lambda mailbox: mailbox.handshake())
+    if json:
+        write_json({"mailbox": settings.mailbox, "url": settings.url, "profile": settings.profile})
+    else:
+        typer.echo(f"{settings.url} accepts mailbox {settings.mailbox} and its credentials")
+
+
+# -- the inbox --------------------------------------------------------------------------------------
+
+
+@app.command("list", epilog="Example: [bold]ndoo mailbox list --workflow 'SPINE_NTT*' --details[/bold]")
+def list_messages(
+    ctx: typer.Context,
+    *,
+    workflow: Annotated[
+        str,
+        typer.Option(
+            metavar="FILTER",
+            show_default=False,
+            help="Only of this workflow: W, W* (begins with), *W* (contains), each with ! before it for not.",
+        ),
+    ] = "",
+    details: Annotated[
+        bool,
+        typer.Option("--details", metavar="", help="Also show sender, workflow, local id and file name."),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """List the messages of the inbox, oldest first, one id a line."""
+
+    async def find(mailbox: Mailbox) -> tuple[list[str], list[MessageHeaders]]:
+        found = [message_id async for message_id in mailbox.messages(workflow_filter=workflow)]
+        return found, [await mailbox.head(message_id) for message_id in found] if details else []
+
+    found, headers = _with_mailbox(ctx, find)
+    if json:
+        write_json({"messages": list(map(_header_fields, headers)) if details else found})
+    elif not found:
+        note("no messages")
+    elif details:
+        show_table(
+            ["message id", "from", "workflow", "local id", "file"],
+            [
+                (
+                    each.message_id,
+                    each.sender or each.message_type,
+                    each.workflow_id,
+                    each.local_id,
+                    each.file_name,
+                )
+                for each in headers
+            ],
+        )
+    else:
+        for message_id in found:
+            typer.echo(message_id)
+
+
+@app.command(epilog="Example: [bold]ndoo mailbox count[/bold]")
+def count(ctx: typer.Context, *, json: options.Json = False) -> None:
+    """Count the messages of the inbox."""
+    waiting = _with_mailbox(ctx, lambda mailbox: mailbox.count())
+    if json:
+        write_json({"count": waiting})
+    else:
+        typer.echo(str(waiting))
+
+
+@app.command(
+    epilog="Example: [bold]ndoo mailbox read 20261122100000000000_A1B2C3 -o answer.dat --acknowledge[/bold]"
+)
+def read(
+    ctx: typer.Context,
+    message_id: MessageId,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="Where to write the body; - is standard output. By default under the name it was sent with.",
+        ),
+    ] = None,
+    acknowledge: Annotated[
+        bool,
+        typer.Option("--acknowledge", metavar="", help="Then take it out of the inbox, for good."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace FILE if it exists.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Save a message's body, and show its headers.
+
+    Unless acknowledged, it stays in the inbox. A report has no body.
+    """
+    if json and output == _STDOUT:
+        raise UsageError("--json needs standard output for itself; name a file with -o")
+
+    async def fetch(mailbox: Mailbox) -> tuple[MessageHeaders, Path | None, int]:
+        async with mailbox.receive(message_id) as message:
+            headers = message.headers
+            target = None if headers.is_report else output or _file_name(headers)
+            written = 0
+            if target == _STDOUT:
+                written = await _to_stdout(message)
+            elif target is not None:
+                written = await message.save(target, replace=force)
+        if acknowledge:
+            await mailbox.acknowledge(message_id)
+        return headers, target, written
+
+    with progress(quiet=json or output == _STDOUT) as shown:
+        shown.start(f"Receiving {message_id}")
+        headers, target, written = _with_mailbox(ctx, fetch)
+    if json:
+        write_json(
+            {**_header_fields(headers), "output": target, "bytes": written, "acknowledged": acknowledge}
+        )
+    elif target != _STDOUT:
+        show_facts(
+            [
+                *_header_facts(headers),
+                ("written", f"{target} ({size(written)})" if target else "", ""),
+                ("acknowledged", "yes" if acknowledge else "no, it is still in the inbox", ""),
+            ]
+        )
+
+
+def _file_name(headers: MessageHeaders) -> Path:
+    """Name the file a body is saved under; a sender's choice must not reach beyond this folder."""
+    name = headers.file_name
+    return Path(name if _PLAIN_NAME.fullmatch(name) else f"{headers.message_id}.dat")
+
+
+async def _to_stdout(message: Message) -> int:
+    written = 0
+    async for block in message:
+        sys.stdout.buffer.write(block)
+        written += len(block)
+    # Before anything is acknowledged, whoever reads must have it.
+    sys.stdout.buffer.flush()
+    return written
+
+
+# -- the outbox -------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: [bold]ndoo mailbox send hello.txt --to X26ABC2 --workflow TEST_WORKFLOW[/bold]")
+def send(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="The body.")],
+    *,
+    to: Annotated[str, typer.Option(metavar="MAILBOX", show_default=False, help="The recipient.")],
+    workflow: Annotated[
+        str, typer.Option(metavar="WORKFLOW", show_default=False, help="What kind of message it is.")
+    ],
+    subject: Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Free text.")] = "",
+    local_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", show_default=False, help="Your own name for it, to track it by; no personal data."
+        ),
+    ] = "",
+    compress: Annotated[bool, typer.Option("--compress", metavar="", help="Compress it on the way.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Send a file to a mailbox, and print its message id."""
+    if workflow.startswith(WORKFLOW_CHECK) and not (gets_reply(subject) and gets_reply(local_id)):
+        note(
+            "the opt-out service never answers unless both --subject and --local-id are given, of letters, "
+            "digits, - and _ only; 'ndoo submit' sees to that"
+        )
+    with progress(quiet=json) as shown:
+        shown.start(f"Sending {path}")
+        message_id = _with_mailbox(
+            ctx,
+            lambda mailbox: mailbox.send(
+                to,
+                workflow,
+                path,
+                subject=subject,
+                local_id=local_id,
+                file_name=path.name,
+                compress=compress,
+                progress=lambda done: shown.bytes(done, path.stat().st_size),
+            ),
+        )
+    if json:
+        write_json({"message_id": message_id})
+    else:
+        typer.echo(message_id)
+
+
+@app.command(epilog="Example: [bold]ndoo mailbox track --local-id X99GP001-221126-0001[/bold]")
+def track(
+    ctx: typer.Context,
+    message_id: Annotated[
+        str, typer.Argument(metavar="MESSAGE_ID", show_default=False, help="As 'send' printed it.")
+    ] = "",
+    *,
+    local_id: Annotated[
+        str, typer.Option(metavar="ID", show_default=False, help="Track by your own name for it instead.")
+    ] = "",
+    json: options.Json = False,
+) -> None:
+    """Ask what became of a message this mailbox sent."""
+    if bool(message_id) == bool(local_id):
+        raise UsageError("give either a MESSAGE_ID or --local-id ID")
+    found = _with_mailbox(ctx, lambda mailbox: mailbox.track(message_id, local_id=local_id))
+    if json:
+        write_json(_tracking_fields(found))
+        return
+    show_facts(
+        [
+            ("status", found.status, ""),
+            ("message id", found.message_id, ""),
+            ("local id", found.local_id, ""),
+            ("workflow", found.workflow_id, ""),
+            ("to", " ".join(filter(None, (found.recipient, found.recipient_name))), ""),
+            ("file", found.file_name, ""),
+            ("sent", moment(found.upload_timestamp) if found.upload_timestamp else "", ""),
+            ("collected", moment(found.download_timestamp) if found.download_timestamp else "", ""),
+            ("expires", moment(found.expiry_time) if found.expiry_time else "", ""),
+            # A message on its way may have codes of success; those are no news.
+            ("reason", "" if found.status_success is not False else _reason(found), ""),
+        ]
+    )
+
+
+def _reason(found: Tracking) -> str:
+    return " ".join(filter(None, (found.status_event, found.status_code, found.status_description)))
+
+
+@app.command(epilog="Example: [bold]ndoo mailbox lookup X26 SPINE_NTT_UPHOLDING[/bold]")
+def lookup(
+    ctx: typer.Context,
+    ods_code: Annotated[
+        str, typer.Argument(metavar="ODS", show_default=False, help="Code of the organisation.")
+    ],
+    workflow: Annotated[
+        str, typer.Argument(metavar="WORKFLOW", show_default=False, help="What is to be sent.")
+    ],
+    *,
+    json: options.Json = False,
+) -> None:
+    """Find the mailboxes of an organisation that receive a workflow."""
+    found = _with_mailbox(ctx, lambda mailbox: mailbox.look_up(ods_code, workflow))
+    if json:
+        write_json({"mailboxes": [{"mailbox_id": each.mailbox_id, "name": each.name} for each in found]})
+    elif found:
+        show_table(["mailbox", "name"], [(each.mailbox_id, each.name) for each in found])
+    else:
+        note(f"no mailbox of {ods_code} receives {workflow}")
+
+
+# -- what is shown ----------------------------------------------------------------------------------
+
+
+def _header_facts(headers: MessageHeaders) -> list[tuple[str, int | str, str]]:
+    report = (headers.status_event, headers.status_code, headers.status_description)
+    return [
+        ("message id", headers.message_id, ""),
+        ("type", headers.message_type, ""),
+        ("from", headers.sender, ""),
+        ("workflow", headers.workflow_id, ""),
+        ("local id", headers.local_id, ""),
+        ("subject", headers.subject, ""),
+        ("file", headers.file_name, ""),
+        ("about", headers.linked_message_id, ""),
+        ("reason", " ".join(filter(None, report)) if headers.is_report else "", ""),
+    ]
+
+
+def _header_fields(headers: MessageHeaders) -> dict[str, Any]:
+    return {
+        "message_id": headers.message_id,
+        "message_type": headers.message_type,
+        "from": headers.sender,
+        "to": headers.recipient,
+        "workflow_id": headers.workflow_id,
+        "local_id": headers.local_id,
+        "subject": headers.subject,
+        "file_name": headers.file_name,
+        "chunks": headers.total_chunks,
+        "linked_message_id": headers.linked_message_id,
+        "status_code": headers.status_code,
+        "status_event": headers.status_event,
+        "status_description": headers.status_description,
+    }
+
+
+def _tracking_fields(found: Tracking) -> dict[str, Any]:
+    return {
+        "message_id": found.message_id,
+        "local_id": found.local_id,
+        "workflow_id": found.workflow_id,
+        "file_name": found.file_name,
+        "recipient": found.recipient,
+        "recipient_name": found.recipient_name,
+        "recipient_ods_code": found.recipient_ods_code,
+        "status": found.status,
+        "status_success": found.status_success,
+        "status_event": found.status_event,
+        "status_code": found.status_code,
+        "status_description": found.status_description,
+        "sent_at": found.upload_timestamp,
+        "collected_at": found.download_timestamp,
+        "expires_at": found.expiry_time,
+    }
