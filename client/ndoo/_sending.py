@@ -18,6 +18,7 @@ from ndoo.errors import (
     NdooError,
     NotDelivered,
     RequestRefused,
+    RequestTimeout,
 )
 from ndoo.journal import Draft, Form, Journal, Submission
 from ndoo.lists import NumberRule
@@ -100,8 +101,8 @@ async def _was_used(mailbox: Mailbox, local_id: str) -> bool:
     except MessageUnknown:
         return False
     except RequestRefused as error:
-        if error.status != _SEVERAL:
-            raise
+        # The official text promises no 404 here, so any other refusal is a "no" too.
+        return error.status == _SEVERAL
     return True
 
 
@@ -136,6 +137,13 @@ async def send(
         if not _may_have_arrived(error):
             await asyncio.to_thread(journal.failed, local_id, f"nothing was sent: {error}")
             raise
+        if isinstance(error, RequestTimeout):
+            # The server may still be taking the list in, so that tracking would not find it yet.
+            raise CheckError(
+                local_id,
+                f"no answer came in time while {local_id} was sent, and whether it arrived cannot be told "
+                "yet; do not submit it again: 'ndoo collect' finds out and fetches the answer",
+            ) from error
         try:
             return await settle(mailbox, journal, submission)
         except MeshError as unknown:

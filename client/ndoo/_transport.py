@@ -351,13 +351,9 @@ def _harmless(error: BaseException) -> BaseException | None:
 
 
 def _base_url(url: str) -> str:
-    base = url.strip().rstrip("/").removesuffix("/messageexchange")
     try:
-        parsed = URL(base)
-    except ValueError:
-        parsed = URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.query_string or parsed.user:
+        return protocol.base_url(url)
+    except ValueError as error:
         raise ConfigError(
             f"not a server's address: {url!r}; set NDOO_URL, for example https://127.0.0.1:8700"
-        )
-    return base
+        ) from error

@@ -174,7 +174,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
         prepared = await asyncio.to_thread(prepare, source, file, column, rule, skip_invalid)
         draft = Draft(
             subject=SUBJECT,
-            url=_url(mailbox),
+            url=mailbox.url,
             mailbox=mailbox.mailbox_id,
             service_mailbox=service.mailbox_id,
             workflow_id=WORKFLOW_CACHE if form is Form.CACHE and service.cache_workflow else WORKFLOW_CHECK,
@@ -255,7 +255,7 @@ async def collect(
         await asyncio.to_thread(check_output, submission.source, submission.output, force)
         waiting = Waiting(mailbox, journal, submission, service.poll_interval)
         answer = await waiting.answer(timeout, on_wait)
-        target = Target(submission, _password(mailbox), service.cache_lifetime, force)
+        target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force)
         submission, outcome = await _fetch(mailbox, journal, answer.message_id, target)
     # Out of the inbox is all that it has to be, and a try before the last may have got it there.
     with suppress(MessageGone, MessageUnknown):
@@ -294,9 +294,9 @@ def _check_open(submission: Submission, mailbox: Mailbox) -> None:
             "set NDOO_MAILBOX"
         )
     # A server that never saw the list would say that it did not arrive.
-    if submission.stage is Stage.PREPARED and submission.url != _url(mailbox):
+    if submission.stage is Stage.PREPARED and submission.url != mailbox.url:
         raise ConfigError(
-            f"whether {local_id} was sent only {submission.url} can tell, and this is {_url(mailbox)}; "
+            f"whether {local_id} was sent only {submission.url} can tell, and this is {mailbox.url}; "
             "set NDOO_URL"
         )
 
@@ -365,14 +365,3 @@ async def _reject(mailbox: Mailbox, journal: Journal, local_id: str, answer_id: 
         f"the service found one or more invalid NHS numbers in {local_id} and checked nothing; "
         "'ndoo numbers validate FILE' shows which lines, then submit the list again",
     )
-
-
-# -- what the mailbox knows -------------------------------------------------------------------------
-
-
-def _url(mailbox: Mailbox) -> str:
-    return mailbox._transport.url  # noqa: SLF001 -- Mailbox has no public face for it yet
-
-
-def _password(mailbox: Mailbox) -> str:
-    return mailbox._transport.credentials.password  # noqa: SLF001 -- as above

@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ndoo.errors import ConfigError
+from ndoo.protocol import base_url
 
 CONFIG_FILE: Final = "ndoo.toml"
 PREFIX: Final = "NDOO_"
@@ -79,20 +80,6 @@ _REQUIRED: Final = ("mailbox", "password", "shared_key", "cert", "key")
 """What the real MESH cannot be reached without, and no profile can know."""
 
 
-def _check_url(url: str) -> str:
-    """Write a server's address as the journal knows it, so that a list is found again by it."""
-    base = url.strip().rstrip("/").removesuffix("/messageexchange")
-    try:
-        parts = urlsplit(base)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        sound = sound and not (parts.query or parts.fragment or parts.username)
-    except ValueError:
-        sound = False
-    if not sound:
-        raise ValueError("must be an address such as http://127.0.0.1:8700")
-    return base
-
-
 _MailboxId = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text.strip().upper())]
 _Path = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -105,7 +92,7 @@ class Settings(BaseSettings):
     )
 
     profile: Profile = Field(Profile.SIM, description="which MESH: sim, int or live")
-    url: Annotated[str, AfterValidator(_check_url)] = Field(description="address of the MESH server")
+    url: Annotated[str, AfterValidator(base_url)] = Field(description="address of the MESH server")
     mailbox: _MailboxId = Field(description="your mailbox id")
     password: SecretStr = Field(min_length=1, description="the mailbox's password")
     shared_key: SecretStr = Field(min_length=1, description="the environment's shared key")

@@ -151,9 +151,19 @@ class Mailbox:
             raise ValueError(f"chunk_size must be 1 to {protocol.MAX_REQUEST_BYTES:,}, not {chunk_size:,}")
         if timeout <= 0 or retries < 0:
             raise ValueError("timeout must be more than 0 seconds, and retries 0 or more")
-        self.mailbox_id = credentials.mailbox
+        self.credentials = credentials
         self.chunk_size = chunk_size
         self._transport = Transport(url, credentials, tls=ssl, timeout=timeout, retries=retries, clock=clock)
+
+    @property
+    def mailbox_id(self) -> str:
+        """Whose mailbox this is, in upper case."""
+        return self.credentials.mailbox
+
+    @property
+    def url(self) -> str:
+        """The server's address, written as :func:`ndoo.protocol.base_url` does."""
+        return self._transport.url
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -224,7 +234,7 @@ class Mailbox:
         """
         call = Call(
             f"send a message to {recipient}",
-            self._transport.url,
+            self.url,
             self.mailbox_id,
             recipient=recipient,
             workflow_id=workflow_id,
@@ -399,7 +409,7 @@ class Mailbox:
             raise ValueError("track one message: by its message id or by its local id")
         call = Call(
             f"track message {message_id}" if message_id else f"track local id {local_id}",
-            self._transport.url,
+            self.url,
             self.mailbox_id,
             message_id=message_id,
             local_id=local_id,
@@ -419,7 +429,7 @@ class Mailbox:
     # -- shared -------------------------------------------------------------------------------------
 
     def _call(self, operation: str, message_id: str = "") -> Call:
-        return Call(operation, self._transport.url, self.mailbox_id, message_id=message_id)
+        return Call(operation, self.url, self.mailbox_id, message_id=message_id)
 
     def _target(self, *steps: str) -> str:
         return "/".join(("/messageexchange", *(quote(step, safe="") for step in (self.mailbox_id, *steps))))

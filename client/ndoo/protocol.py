@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 MAX_REQUEST_BYTES: Final = 100_000_000
 """The largest request body, in bytes (section 2: "at most 100 MB")."""
@@ -59,6 +60,27 @@ class Header(StrEnum):
     TOTAL_CHUNKS = "Mex-Total-Chunks"
     VERSION = "Mex-Version"
     WORKFLOW_ID = "Mex-WorkflowID"
+
+
+# -- addresses (section 2) -------------------------------------------------------------------------
+
+
+def base_url(url: str) -> str:
+    """Write a server's address in the one way in which it is compared: scheme, host, port, any prefix.
+
+    Raises:
+        ValueError: it is not the address of an HTTP server.
+    """
+    base = url.strip().rstrip("/").removesuffix("/messageexchange")
+    try:
+        parts = urlsplit(base)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        sound = sound and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("must be an address such as http://127.0.0.1:8700")
+    return base
 
 
 # -- versions (section 3) ---------------------------------------------------------------------------

@@ -124,8 +124,9 @@ class World:
     async def answered(self) -> None:
         """Wait until the service has answered; receipt and answer arrive together."""
         exchange = self.simulator.server.exchange
-        while not await self.waiting():
-            await exchange.arrivals.wait(HERE, 10.0)
+        async with asyncio.timeout(20):
+            while not await self.waiting():
+                await exchange.arrivals.wait(HERE, 1.0)
 
     def leftovers(self) -> list[str]:
         """Name the hidden files that are left in the folder."""
@@ -214,9 +215,9 @@ class Relay:
         self.encodings.append(request.headers.get("Content-Encoding", ""))
         if self.before(request):
             return self._lose(request)
+        body = await request.read()
         if self.meanwhile is not None:
             await self.meanwhile(request)
-        body = await request.read()
         given = request.headers.copy()
         given.popall("Transfer-Encoding", None)
         async with self.session.request(
@@ -950,6 +951,26 @@ async def test_a_send_that_nothing_is_known_of_is_settled_later(
         assert world.journal.pending() == ()
     else:
         assert (await world.collect(pending)).output.read_bytes() == records(staying(POOL))
+
+
+async def test_a_send_that_is_taken_in_too_late_is_settled_later(world: World, relay: Relay) -> None:
+    """A server that answers too late may take the list in all the same, so it is not called failed."""
+    patience_over = asyncio.Event()
+
+    async def hold_the_send(request: web.Request) -> None:
+        if request.method == "POST" and request.path.endswith("/outbox"):
+            await patience_over.wait()
+
+    relay.meanwhile = hold_the_send
+    world.mailbox = await world.open(HERE, relay.url, timeout=0.5)
+    with pytest.raises(CheckError, match="do not submit it again") as raised:
+        await world.submit()
+    (pending,) = world.journal.pending()
+    assert (pending.local_id, pending.stage) == (raised.value.local_id, Stage.PREPARED)
+    patience_over.set()
+    await world.answered()
+    result = await world.collect(pending)
+    assert result.output.read_bytes() == records(staying(POOL))
 
 
 async def test_a_list_that_arrived_in_part_says_so(world: World, relay: Relay) -> None:
