@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -65,7 +66,9 @@ async def _demo(console: Console, folder: Path, out: Path) -> None:
     certificates = make_certificates(settings.certs, mailboxes, now=real_now())
     source = _example()
     async with running(settings) as server:
-        console.print(f"mesh-sim is serving at {server.url}, mutual TLS, client certificates demanded")
+        console.print(
+            f"mesh-sim is serving at {server.url}; client certificates are demanded", soft_wrap=True
+        )
         environment = _environment(server, certificates, folder)
         runs = [
             await _check(console, environment, "cleaned list", source, out / "patients-cleaned.csv"),
@@ -125,5 +128,9 @@ def _table(source: Path, runs: list[Run]) -> Table:
     for label, key in rows.items():
         table.add_row(label, *(f"{run.answer[key]:,}" for run in runs))
     table.add_row("file", *(str(run.output) for run in runs))
-    table.add_row("expires", *(str(run.answer.get("cache_expires") or "-") for run in runs))
+    table.add_row("expires", *(_expiry(run.answer["cache_expires"]) for run in runs))
     return table
+
+
+def _expiry(at: str | None) -> str:
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC" if at else "-"

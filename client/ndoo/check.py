@@ -187,6 +187,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             blank=prepared.blank,
             skipped=prepared.invalid,
         )
+        await mailbox.handshake_if_due()
         submission = await take_local_id(mailbox, journal, draft)
         size = file.tell()
         return await send(
@@ -244,7 +245,7 @@ async def collect(
     recorded = await asyncio.to_thread(journal.get, submission.local_id)
     _check_open(recorded, mailbox)
     submission = replace(recorded, output=submission.output)
-    await mailbox.handshake()
+    await mailbox.handshake_if_due()
     if submission.stage is Stage.PREPARED:
         submission = replace(await settle(mailbox, journal, submission), output=submission.output)
     if submission.stage is Stage.WRITTEN:

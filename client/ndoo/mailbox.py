@@ -18,7 +18,7 @@ import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -112,6 +112,9 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_HANDSHAKE_EVERY: Final = timedelta(days=1)
+
+
 class Mailbox:
     """A MESH mailbox; an async context manager that owns its connections.
 
@@ -153,6 +156,8 @@ class Mailbox:
             raise ValueError("timeout must be more than 0 seconds, and retries 0 or more")
         self.credentials = credentials
         self.chunk_size = chunk_size
+        self._clock = clock
+        self._shook_hands_at: datetime | None = None
         self._transport = Transport(url, credentials, tls=ssl, timeout=timeout, retries=retries, clock=clock)
 
     @property
@@ -183,6 +188,13 @@ class Mailbox:
             Header.OS_ARCHITECTURE: platform.machine(),
         }
         await self._transport.fetch(Request(self._call("shake hands"), "POST", self._target(), headers))
+        self._shook_hands_at = self._clock()
+
+    async def handshake_if_due(self) -> None:
+        """Shake hands unless that was done here within a day: MESH asks for one a day (section 2)."""
+        last = self._shook_hands_at
+        if last is None or self._clock() - last >= _HANDSHAKE_EVERY:
+            await self.handshake()
 
     async def ping(self) -> dict[str, Any]:
         """Ask the server how it is (section 17)."""

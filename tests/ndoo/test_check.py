@@ -824,6 +824,7 @@ async def test_collecting_can_be_broken_off_at_every_request(
     output = world.folder / "out.csv"
     submission = await submit(world.mailbox, world.journal, source, output, service=QUICK)
     await world.answered()
+    world.mailbox = await world.open(HERE, relay.url)  # as a later process does, which shakes hands anew
     setattr(relay, "before" if lost == "request" else "after", matching(*step))
     with pytest.raises(ConnectionFailed):
         await world.collect(submission, timeout=0)

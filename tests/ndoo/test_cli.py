@@ -422,10 +422,11 @@ def test_a_file_that_cannot_be_read(desk: Desk, name: str, content: bytes | None
     assert desk.files() == before
 
 
-def test_a_folder_is_no_list(desk: Desk) -> None:
-    """So is a folder named like a list."""
+@pytest.mark.parametrize("name", ["list.dat", "."])
+def test_a_folder_is_no_list(desk: Desk, name: str) -> None:
+    """So is a folder, named like a list or not."""
     (desk.folder / "list.dat").mkdir()
-    ran = desk.run_here("check", "list.dat")
+    ran = desk.run_here("check", name)
     assert (ran.code, ran.err.count("\n")) == (ExitCode.FAILED, 1)
     assert "is a folder" in ran.err
 

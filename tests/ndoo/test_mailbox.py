@@ -478,3 +478,17 @@ async def test_look_up(pair: Pair) -> None:
 def test_times_are_read_in_both_notations(text: object, expected: datetime | None) -> None:
     """Compact and ISO times become aware ones in UTC (section 14); anything else is no time."""
     assert _read_timestamp(text) == expected
+
+
+async def test_hands_are_shaken_once_a_day(simulator: Running) -> None:
+    """However often it is asked for, a handshake is due a day after the last one, not before."""
+    now, passed = _utc_now(), timedelta(0)
+    credentials = Credentials("X26ABC1", "password", "TestKey")
+    async with Mailbox(simulator.url, credentials, clock=lambda: now + passed) as mailbox:
+        await mailbox.handshake_if_due()
+        # From here on a request would be refused, for tokens go by the same clock.
+        passed = timedelta(hours=23, minutes=59)
+        await mailbox.handshake_if_due()
+        passed = timedelta(days=1)
+        with pytest.raises(AuthenticationRefused):
+            await mailbox.handshake_if_due()

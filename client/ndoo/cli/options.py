@@ -125,6 +125,8 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 def default_output(source: Path, *, cache: bool = False) -> Path:
     """Name the output beside its source: ``IN-cleaned.csv`` (or ``.dat``), or ``IN.cache``."""
+    if not source.name:  # "." or "/": reading it says what is wrong, so any name in it does
+        return source / "cleaned.dat"
     plain = source.with_suffix("") if source.suffix.lower() == ".gz" else source
     if cache:
         return plain.with_suffix(".cache")
