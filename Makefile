@@ -30,7 +30,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 suite: $(STAMP)
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
 bench: $(STAMP)  ## measure the ten-million-number round trip
 	$(BIN)/python benchmarks/round_trip.py
