@@ -92,7 +92,8 @@ CAUSES: Final[Mapping[type[Exception], Cause]] = {
     TimeoutError: _SILENT,
     aio.ServerConnectionError: _BROKEN,
     aio.ClientConnectionError: _BROKEN,
-    aio.UploadAbortedError: _BROKEN,
+    # aiohttp has it since 3.14.4; before, a broken upload was a ClientConnectionError.
+    getattr(aio, "UploadAbortedError", aio.ClientConnectionError): _BROKEN,
     aio.ClientPayloadError: Cause(
         ConnectionFailed, "the answer of {url} broke off before its end", retry=True, arrived=True
     ),
