@@ -3,6 +3,8 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY client client
 COPY mesh_sim mesh_sim
+# The wheel carries it for `mesh-sim demo`.
+COPY examples/patients.csv examples/patients.csv
 # Only the environment goes into the image below; the sources, the wheels and pip's leavings stay here.
 RUN python -m pip wheel --no-cache-dir --wheel-dir /wheels . \
     && python -m venv /opt/mesh-sim \

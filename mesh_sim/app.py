@@ -37,7 +37,7 @@ from mesh_sim.storage.messages import SqlMessageStore
 from mesh_sim.storage.sqlite import SqliteDatabase
 from mesh_sim.storage.submissions import SqlSubmissions
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
-from mesh_sim.storage.tokens import UsedTokens
+from mesh_sim.storage.tokens import SqliteTokens
 from ndoo.protocol import MAX_REQUEST_BYTES
 
 log = logging.getLogger("mesh_sim")
@@ -139,7 +139,7 @@ async def running(settings: Settings, clock: SimulatedClock | None = None) -> As
     """
     tls = _tls(settings)  # first: a missing certificate stops the start before a folder is made
     async with open_core(settings, clock) as core, working(core):
-        tokens = UsedTokens(settings.data / "tokens.db")
+        tokens = SqliteTokens(settings.data / "tokens.db")
         try:
             app = web.Application(middlewares=[errors_to_bodies])
             app[EXCHANGE] = core.exchange

@@ -13,7 +13,7 @@ from mesh_sim.clock import real_now
 from mesh_sim.config import Relaxation
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import Unauthorised
-from mesh_sim.storage.tokens import UsedTokens
+from mesh_sim.exchange.ports import UsedTokens
 from ndoo.protocol import TOKEN_LIFETIME, Codes, Token, TokenError, TokenFault
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,12 +35,12 @@ def authenticated(handler: MailboxHandler) -> Handler:
     """Give the handler the mailbox that signed the request, or refuse before anything else is looked at."""
 
     async def check_first(request: web.Request) -> web.StreamResponse:
-        return await handler(request, authenticate(request))
+        return await handler(request, await authenticate(request))
 
     return check_first
 
 
-def authenticate(request: web.Request) -> Mailbox:
+async def authenticate(request: web.Request) -> Mailbox:
     """Check the token of a request to ``/messageexchange/MB…`` and use it up.
 
     Only a token that passes every check is used up, so a refused request costs its sender nothing.
@@ -67,16 +67,16 @@ def authenticate(request: web.Request) -> Mailbox:
         raise Unauthorised(_TEXTS[error.fault], why=error.fault.value) from error
     if not mailbox.active:
         raise Unauthorised("Request Received from Inactive Mailbox", why="the mailbox is inactive")
-    if Relaxation.TOKEN_REUSE not in settings.allow and not _use(request.app[TOKENS], token, now):
+    if Relaxation.TOKEN_REUSE not in settings.allow and not await _use(request.app[TOKENS], token, now):
         raise Unauthorised("Error Duplicated Authentication Token", why="the token was used before")
     return mailbox
 
 
-def _use(tokens: UsedTokens, token: Token, now: datetime) -> bool:
+async def _use(tokens: UsedTokens, token: Token, now: datetime) -> bool:
     made = token.made_at()
     minute = _ALWAYS if made is None or abs(now - made) > TOKEN_LIFETIME else _minutes(made)
     # The hash covers every field and has been verified; in bytes, its letters' case tells no two apart.
-    return tokens.use(bytes.fromhex(token.signature), minute=minute, now_minute=_minutes(now))
+    return await tokens.use(bytes.fromhex(token.signature), minute=minute, now_minute=_minutes(now))
 
 
 def _minutes(at: datetime) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from mesh_sim.config import Settings
+from mesh_sim.exchange.ports import UsedTokens
 from mesh_sim.exchange.service import Exchange
-from mesh_sim.storage.tokens import UsedTokens
 
 EXCHANGE = web.AppKey("exchange", Exchange)
 SETTINGS = web.AppKey("settings", Settings)

@@ -1,4 +1,4 @@
-"""What the exchange needs kept, as two ports that storage implements."""
+"""What the exchange needs kept, as ports that storage implements."""
 
 from __future__ import annotations
 
@@ -70,3 +70,16 @@ class PayloadStore(Protocol):
 
     async def delete(self, bodies: Sequence[Stored]) -> None:
         """Forget bodies; those already gone are passed over."""
+
+
+class UsedTokens(Protocol):
+    """The authorization tokens of the last four hours (section 5: two hours either side)."""
+
+    async def use(self, digest: bytes, *, minute: int, now_minute: int) -> bool:
+        """Note a token as used; False if it was used before.
+
+        ``minute`` is the token's own timestamp and ``now_minute`` the real time, both in minutes since 1970.
+
+        Raises:
+            StorageFailed: it could not be noted.
+        """

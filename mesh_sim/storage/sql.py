@@ -134,6 +134,19 @@ DISCARDED: Final = "SELECT payload_key FROM discarded LIMIT 1000"
 FORGET_DISCARDED: Final = "DELETE FROM discarded WHERE payload_key = $1"
 PAYLOAD_KNOWN: Final = "SELECT 1 FROM chunks WHERE payload_key = $1"
 
+# -- used tokens, in a SQLite file of their own ------------------------------------------------------
+
+# Clustered by minute: inserts touch a few hot pages and forgetting is one range.
+TOKENS: Final = """
+    CREATE TABLE IF NOT EXISTS tokens (
+        minute INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (minute, digest)
+    ) WITHOUT ROWID
+"""
+INSERT_TOKENS: Final = "INSERT INTO tokens (minute, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+FORGET_TOKENS: Final = "DELETE FROM tokens WHERE minute < ?1"
+
 # -- the opt-out service: the register of choices and the submissions ---------------------------------
 
 OPTOUT_SCHEMA: Final = (

@@ -18,7 +18,7 @@ from mesh_sim.storage.files import FilePayloads
 from mesh_sim.storage.messages import SqlMessageStore
 from mesh_sim.storage.sqlite import SqliteDatabase
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
-from mesh_sim.storage.tokens import UsedTokens
+from mesh_sim.storage.tokens import SqliteTokens
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -163,15 +163,15 @@ async def test_a_complete_message_takes_no_more_chunks(database: SqliteDatabase)
     assert kept.body == Inline(b"b")
 
 
-def test_tokens_are_remembered_and_forgotten(tmp_path: Path) -> None:
+async def test_tokens_are_remembered_and_forgotten(tmp_path: Path) -> None:
     """A token is good once, over a restart too, and is forgotten when it is too old to be accepted."""
-    tokens = UsedTokens(tmp_path / "tokens.db")
-    assert tokens.use(b"one", minute=1000, now_minute=1000)
-    assert not tokens.use(b"one", minute=1000, now_minute=1001)
-    assert tokens.use(b"two", minute=1000, now_minute=1001)
+    tokens = SqliteTokens(tmp_path / "tokens.db")
+    assert await tokens.use(b"one", minute=1000, now_minute=1000)
+    assert not await tokens.use(b"one", minute=1000, now_minute=1001)
+    assert await tokens.use(b"two", minute=1000, now_minute=1001)
     tokens.close()
-    tokens = UsedTokens(tmp_path / "tokens.db")
-    assert not tokens.use(b"one", minute=1000, now_minute=1119)
-    assert tokens.use(b"three", minute=1500, now_minute=1500)
-    assert tokens.use(b"one", minute=1000, now_minute=1500)
+    tokens = SqliteTokens(tmp_path / "tokens.db")
+    assert not await tokens.use(b"one", minute=1000, now_minute=1119)
+    assert await tokens.use(b"three", minute=1500, now_minute=1500)
+    assert await tokens.use(b"one", minute=1000, now_minute=1500)
     tokens.close()
