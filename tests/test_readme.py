@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand against a real server."""
+"""The examples of README and docs, run as they stand against a real server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8700"
 
 
-def _block(language: str, containing: str) -> str:
+def _block(language: str, containing: str, page: str = "README.md") -> str:
     blocks = re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+        rf"^```{language}\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
     (block,) = (block for block in blocks if containing in block)
     return str(block)
@@ -65,3 +65,11 @@ async def test_the_ndoo_examples(simulator: Simulator, tmp_path: Path) -> None:
     cleaned = (tmp_path / "cleaned.csv").read_bytes()
     assert cleaned.count(b"\r\n") == 1 + 1_960
     assert (tmp_path / "filtered.csv").read_bytes() == cleaned
+
+
+async def test_the_example_of_the_client_s_page(simulator: Simulator, tmp_path: Path) -> None:
+    """The round trip from Python writes the table it says."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    script = _block("python", "check_opt_outs", "docs/ndoo.md").replace(ADDRESS, simulator.url)
+    assert await _run(simulator, tmp_path, sys.executable, "-c", script) == "1960 0\n"
+    assert (tmp_path / "cleaned.csv").exists()
