@@ -144,8 +144,8 @@ TOKENS: Final = """
         PRIMARY KEY (minute, digest)
     ) WITHOUT ROWID
 """
-INSERT_TOKENS: Final = "INSERT INTO tokens (minute, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
-FORGET_TOKENS: Final = "DELETE FROM tokens WHERE minute < ?1"
+INSERT_TOKENS: Final = "INSERT INTO tokens (minute, digest) VALUES (?, ?) ON CONFLICT DO NOTHING"
+FORGET_TOKENS: Final = "DELETE FROM tokens WHERE minute < ?"
 
 # -- the opt-out service: the register of choices and the submissions ---------------------------------
 

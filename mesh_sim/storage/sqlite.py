@@ -31,9 +31,18 @@ GROUP_LIMIT: Final = 256
 _LOCK_TIMEOUT_S: Final = 10.0
 
 
+_NUMBERED = re.compile(r"\$(\d+)")
+
+
 @lru_cache(maxsize=256)
-def _placeholders(sql: str) -> str:
-    return re.sub(r"\$(\d+)", r"?\1", sql)
+def _positional(sql: str) -> tuple[str, tuple[int, ...] | None]:
+    """Turn ``$1`` placeholders into plain ones; give which value each takes, or None for "in order, once".
+
+    Not into ``?1``, which some versions of Python's sqlite3 take for a name.
+    """
+    order = tuple(int(number) - 1 for number in _NUMBERED.findall(sql))
+    in_order = order == tuple(range(len(order)))
+    return _NUMBERED.sub("?", sql), None if in_order else order
 
 
 class SqliteTransaction:
@@ -44,19 +53,28 @@ class SqliteTransaction:
 
     async def execute(self, sql: str, *values: Value) -> int:
         """Run one statement; give the number of rows it changed."""
-        return self._connection.execute(_placeholders(sql), values).rowcount
+        return self._run(sql, values).rowcount
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run one statement once for each row of values."""
-        self._connection.executemany(_placeholders(sql), rows)
+        text, order = _positional(sql)
+        if order is not None:
+            rows = [[row[index] for index in order] for row in rows]
+        self._connection.executemany(text, rows)
 
     async def fetch(self, sql: str, *values: Value) -> Sequence[Row]:
         """Run a query; give every row."""
-        return self._connection.execute(_placeholders(sql), values).fetchall()
+        return self._run(sql, values).fetchall()
 
     async def fetch_row(self, sql: str, *values: Value) -> Row | None:
         """Run a query; give its first row, or None."""
-        return cast("Row | None", self._connection.execute(_placeholders(sql), values).fetchone())
+        return cast("Row | None", self._run(sql, values).fetchone())
+
+    def _run(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
+        text, order = _positional(sql)
+        if order is not None:
+            values = [values[index] for index in order]
+        return self._connection.execute(text, values)
 
 
 def _run(operation: Awaitable[T]) -> T:
@@ -97,7 +115,7 @@ class SqliteDatabase:
         # FULL: a commit returns after its fsync, so what was answered 202 survives a power cut.
         self._writer = connect(path, synchronous="FULL")
         for statement in schema:
-            self._writer.execute(_placeholders(statement))
+            self._writer.execute(statement)
         self._reader = connect(path, synchronous="FULL")
         self._reader.execute("PRAGMA query_only = ON")
         self._read = SqliteTransaction(self._reader)
