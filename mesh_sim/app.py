@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import logging
 import os
+import sqlite3
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -42,7 +43,10 @@ from ndoo.protocol import MAX_REQUEST_BYTES
 
 log = logging.getLogger("mesh_sim")
 
+T = TypeVar("T")
+
 _READ_BUFFER_BYTES = 1024 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
 _TIDY_EVERY_S = 60.0
 
 
@@ -87,7 +91,9 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
     clock = clock or SimulatedClock()
     directory = load_directory(settings)
     with contextlib.closing(_DataFolder(settings.data)) as folder:
-        database = SqliteDatabase(settings.data / "mesh-sim.db", sql.SCHEMA + sql.OPTOUT_SCHEMA)
+        database = _opened(
+            settings.data / "mesh-sim.db", lambda path: SqliteDatabase(path, sql.SCHEMA + sql.OPTOUT_SCHEMA)
+        )
         try:
             payloads = FilePayloads(settings.data / "payloads")
             if folder.alone:
@@ -139,7 +145,7 @@ async def running(settings: Settings, clock: SimulatedClock | None = None) -> As
     """
     tls = _tls(settings)  # first: a missing certificate stops the start before a folder is made
     async with open_core(settings, clock) as core, working(core):
-        tokens = SqliteTokens(settings.data / "tokens.db")
+        tokens = _opened(settings.data / "tokens.db", SqliteTokens)
         try:
             app = web.Application(middlewares=[errors_to_bodies])
             app[EXCHANGE] = core.exchange
@@ -163,6 +169,9 @@ async def _listening(
         access_log=None,
         auto_decompress=False,
         logger=http_log,
+        # Beyond the longest header that is answered as too long, so that this is said in the usual form.
+        max_field_size=_MAX_HEADER_BYTES,
+        max_line_size=_MAX_HEADER_BYTES,
         read_bufsize=_READ_BUFFER_BYTES,
         shutdown_timeout=10.0,
     )
@@ -199,6 +208,15 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return server_context(settings.certs, mutual=settings.tls is Tls.MUTUAL)
     except CertificateError as error:
         raise SettingsError(str(error)) from error
+
+
+def _opened(path: Path, open_file: Callable[[Path], T]) -> T:
+    try:
+        return open_file(path)
+    except (sqlite3.Error, OSError) as error:
+        raise SettingsError(
+            f"{path} cannot be used: {error}; restore it, or set MESH_SIM_DATA to another folder"
+        ) from error
 
 
 class _DataFolder:
@@ -243,11 +261,15 @@ async def _tidy(database: Database, payloads: FilePayloads) -> None:
 async def _background(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run something beside the context, and end it with the context."""
     task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_of_its_end)
     try:
         yield
     finally:
         task.cancel()
         # gather, because it raises only if we are cancelled ourselves, not for the task's own end.
-        (outcome,) = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            log.error("%s ended before its time", name, exc_info=outcome)
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_of_its_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended before its time", task.get_name(), exc_info=error)

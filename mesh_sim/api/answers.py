@@ -20,7 +20,7 @@ def wanted_version(request: web.Request) -> ApiVersion:
     try:
         return api_version(request.headers.get("Accept"))
     except ValueError as error:
-        raise Malformed("Accept header api format incorrect", why=str(error)) from error
+        raise Malformed("Accept header api format incorrect", why="its MESH part is not v1 or v2") from error
 
 
 def version_or_first(request: web.Request) -> ApiVersion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,8 +13,7 @@ from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
 from mesh_sim.clock import real_now
 from mesh_sim.config import Relaxation
 from mesh_sim.exchange.directory import Mailbox
-from mesh_sim.exchange.errors import Unauthorised
-from mesh_sim.exchange.ports import UsedTokens
+from mesh_sim.exchange.errors import StorageFailed, Unauthorised
 from ndoo.protocol import TOKEN_LIFETIME, Codes, Token, TokenError, TokenFault
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,15 +35,31 @@ def authenticated(handler: MailboxHandler) -> Handler:
     """Give the handler the mailbox that signed the request, or refuse before anything else is looked at."""
 
     async def check_first(request: web.Request) -> web.StreamResponse:
-        return await handler(request, await authenticate(request))
+        mailbox, used = await authenticate(request)
+        try:
+            return await handler(request, mailbox)
+        except StorageFailed:
+            # Answered 503, which NHS's client tries again with the same token (section 22).
+            if used is not None:
+                await request.app[TOKENS].forget(used.digest, minute=used.minute)
+            raise
 
     return check_first
 
 
-async def authenticate(request: web.Request) -> Mailbox:
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A token as it is remembered: its hash, and the minute it is kept under."""
+
+    digest: bytes
+    minute: int
+
+
+async def authenticate(request: web.Request) -> tuple[Mailbox, Used | None]:
     """Check the token of a request to ``/messageexchange/MB…`` and use it up.
 
-    Only a token that passes every check is used up, so a refused request costs its sender nothing.
+    Only a token that passes every check is used up, so a refused request costs its sender nothing. With
+    reuse allowed none is, and None is given.
 
     Raises:
         Unauthorised: the first check that failed.
@@ -67,16 +83,15 @@ async def authenticate(request: web.Request) -> Mailbox:
         raise Unauthorised(_TEXTS[error.fault], why=error.fault.value) from error
     if not mailbox.active:
         raise Unauthorised("Request Received from Inactive Mailbox", why="the mailbox is inactive")
-    if Relaxation.TOKEN_REUSE not in settings.allow and not await _use(request.app[TOKENS], token, now):
-        raise Unauthorised("Error Duplicated Authentication Token", why="the token was used before")
-    return mailbox
-
-
-async def _use(tokens: UsedTokens, token: Token, now: datetime) -> bool:
+    if Relaxation.TOKEN_REUSE in settings.allow:
+        return mailbox, None
     made = token.made_at()
-    minute = _ALWAYS if made is None or abs(now - made) > TOKEN_LIFETIME else _minutes(made)
+    fresh = made is not None and abs(now - made) <= TOKEN_LIFETIME
     # The hash covers every field and has been verified; in bytes, its letters' case tells no two apart.
-    return await tokens.use(bytes.fromhex(token.signature), minute=minute, now_minute=_minutes(now))
+    used = Used(bytes.fromhex(token.signature), _minutes(made) if made and fresh else _ALWAYS)
+    if not await request.app[TOKENS].use(used.digest, minute=used.minute, now_minute=_minutes(now)):
+        raise Unauthorised("Error Duplicated Authentication Token", why="the token was used before")
+    return mailbox, used
 
 
 def _minutes(at: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -10,6 +11,8 @@ from mesh_sim import gzip
 from mesh_sim.api.message_headers import message_headers
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType
 from ndoo.protocol import ApiVersion
+
+log = logging.getLogger("mesh_sim.api")
 
 _WHOLE_BYTES = gzip.STEP_BYTES
 """A decompressed body up to this size is sent with its length, a longer one in pieces as it comes."""
@@ -79,15 +82,32 @@ async def _send_decompressed(
 async def _stream(
     request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
+    # The first block is read before the status goes out, while a body that cannot be read is still a 500.
+    first = await anext(blocks, b"")
     response = web.StreamResponse(status=status, headers=headers)
     await response.prepare(request)
     try:
-        async for block in blocks:
-            await response.write(block)
-    except gzip.GzipError:
-        # The status is out already: breaking the connection is the only honest end of a body.
-        if request.transport is not None:
+        await _copy(first, blocks, response)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the status is out already:
+        # breaking the connection is the only honest end of a body.
+        if request.transport is not None and not request.transport.is_closing():
+            log.error("a download was broken off: %r", error)  # noqa: TRY400 - its type says enough
             request.transport.abort()
         return response
     await response.write_eof()
     return response
+
+
+async def _copy(first: bytes, rest: AsyncIterator[bytes], response: web.StreamResponse) -> None:
+    await response.write(first)
+    sent = len(first)
+    async for block in rest:
+        await response.write(block)
+        sent += len(block)
+    announced = response.content_length
+    if announced is not None and sent != announced:
+        raise BodyCutShort(f"{sent} of {announced} bytes could be read")
+
+
+class BodyCutShort(Exception):
+    """A stored body is shorter than its message says."""

@@ -60,7 +60,8 @@ def _first_chunk(draft: Draft) -> ChunkRange:
     try:
         chunks = ChunkRange.parse(draft.chunk_range)
     except ValueError as error:
-        raise draft.refused(Codes.INVALID_CHUNK_RANGE, str(error)) from error
+        why = "Mex-Chunk-Range is not n:total within its bounds"
+        raise draft.refused(Codes.INVALID_CHUNK_RANGE, why) from error
     if chunks.number != 1:
         raise draft.refused(Codes.INVALID_CHUNK_RANGE, "a message begins with its chunk 1")
     return chunks

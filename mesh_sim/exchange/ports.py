@@ -83,3 +83,10 @@ class UsedTokens(Protocol):
         Raises:
             StorageFailed: it could not be noted.
         """
+
+    async def forget(self, digest: bytes, *, minute: int) -> None:
+        """Make a token good again whose request came to nothing.
+
+        Raises:
+            StorageFailed: it could not be forgotten.
+        """

@@ -119,7 +119,8 @@ class Exchange:
         try:
             given = ChunkRange.parse(chunk_range)
         except ValueError as error:
-            raise SendRefused(Codes.INVALID_CHUNK_RANGE, message_id=message_id, why=str(error)) from error
+            why = "Mex-Chunk-Range is not n:total within its bounds"
+            raise SendRefused(Codes.INVALID_CHUNK_RANGE, message_id=message_id, why=why) from error
         if given.number != number:
             raise SendRefused(
                 Codes.INVALID_CHUNK_RANGE,

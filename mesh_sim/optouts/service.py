@@ -137,7 +137,11 @@ class OptOutService:
             raise
         if not finished:
             await self._desk.discard(written)
-            raise ClaimLost
+            recorded = await self._submissions.submission(message.message_id)
+            if recorded is None or recorded.outcome is not Outcome.GONE:
+                raise ClaimLost
+            _tell(message, Conclusion(Outcome.GONE, self._clock.now(), recorded.reason))
+            return
         _tell(message, conclusion)
         if answer:
             self._arrivals.notify(message.sender)

@@ -105,6 +105,9 @@ class SubmissionWorker:
         except StorageFailed as error:
             log.error("no submissions could be claimed: %s", error)  # noqa: TRY400 - not a fault of the code
             return []
+        except Exception:
+            log.exception("no submissions could be claimed; trying again")
+            return []
         except asyncio.CancelledError:
             with contextlib.suppress(StorageFailed):
                 for claim in await claiming:
@@ -115,7 +118,7 @@ class SubmissionWorker:
         """Wait for news, or for the simulated time at which the next answer is due."""
         due_at = None
         # What made this fail fails the next claim too, which says so in the log.
-        with contextlib.suppress(StorageFailed):
+        with contextlib.suppress(Exception):
             due_at = await self._submissions.next_due(self._clock.now())
         waiting: list[asyncio.Task[Any]] = [asyncio.create_task(self._news.wait())]
         if due_at is not None:

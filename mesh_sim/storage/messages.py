@@ -117,6 +117,8 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
         failure.error.code if failure else "",
         failure.error.text if failure else "",
         failure.linked_message_id if failure else "",
+        len(chunks),
+        sum(chunk.size for chunk in chunks),
     )
     for chunk in chunks:
         await _put_chunk(tx, message.message_id, chunk)
@@ -136,8 +138,9 @@ async def add_chunk(
     if replaced is not None and isinstance(replaced.body, Stored):
         await tx.execute(sql.DISCARD, replaced.body.key)
     await _put_chunk(tx, message_id, chunk)
-    totals = await tx.fetch_row(sql.CHUNK_TOTALS, message_id)
-    count, size = totals or (0, 0)
+    more, growth = (1, chunk.size) if replaced is None else (0, chunk.size - replaced.size)
+    here = await tx.fetch_row(sql.COUNT_CHUNK, message_id, more, growth)
+    count, size = here or (0, 0)
     complete = count == message.total_chunks if need_all else chunk.number == message.total_chunks
     if not complete:
         return message

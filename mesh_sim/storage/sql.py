@@ -35,7 +35,9 @@ SCHEMA: Final = (
         failure_event     TEXT NOT NULL,
         failure_code      TEXT NOT NULL,
         failure_text      TEXT NOT NULL,
-        linked_message_id TEXT NOT NULL
+        linked_message_id TEXT NOT NULL,
+        chunks_here       INTEGER NOT NULL,
+        bytes_here        BIGINT NOT NULL
     )
     """,
     # Covers the inbox list and its workflow filter without touching the table.
@@ -76,9 +78,9 @@ MESSAGE_COLUMNS: Final = (
 )
 
 INSERT_MESSAGE: Final = f"""
-    INSERT INTO messages ({MESSAGE_COLUMNS})
+    INSERT INTO messages ({MESSAGE_COLUMNS}, chunks_here, bytes_here)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25, $26)
+            $21, $22, $23, $24, $25, $26, $27, $28)
 """
 MESSAGE: Final = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE message_id = $1"
 SENT_WITH_LOCAL_ID: Final = f"""
@@ -96,7 +98,11 @@ PUT_CHUNK: Final = """
     DO UPDATE SET size = excluded.size, inline = excluded.inline, payload_key = excluded.payload_key
 """
 CHUNK: Final = "SELECT number, size, inline, payload_key FROM chunks WHERE message_id = $1 AND number = $2"
-CHUNK_TOTALS: Final = "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM chunks WHERE message_id = $1"
+# Counted as they come: adding a chunk costs the same at the first and at the last.
+COUNT_CHUNK: Final = """
+    UPDATE messages SET chunks_here = chunks_here + $2, bytes_here = bytes_here + $3 WHERE message_id = $1
+    RETURNING chunks_here, bytes_here
+"""
 
 ARRIVE: Final = """
     INSERT INTO inboxes (mailbox_id, last_position, waiting) VALUES ($1, 1, 1)
@@ -144,6 +150,7 @@ TOKENS: Final = """
         PRIMARY KEY (minute, digest)
     ) WITHOUT ROWID
 """
+FORGET_TOKEN: Final = "DELETE FROM tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - no secret in it
 INSERT_TOKENS: Final = "INSERT INTO tokens (minute, digest) VALUES (?, ?) ON CONFLICT DO NOTHING"
 FORGET_TOKENS: Final = "DELETE FROM tokens WHERE minute < ?"
 

@@ -87,13 +87,16 @@ def _run(operation: Awaitable[T]) -> T:
     raise RuntimeError("a database operation may await nothing but its transaction")
 
 
-def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
+def connect(path: Path, *, synchronous: str, timeout: float = _LOCK_TIMEOUT_S) -> sqlite3.Connection:
     """Open a database file in WAL mode; the caller controls transactions.
 
     The file is its owner's alone: small bodies are in it. SQLite gives its side files the same mode.
     """
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_LOCK_TIMEOUT_S)
+    # Never an existing file: closing any descriptor of it would drop the locks that SQLite holds on it in
+    # this process, and the next process to close it would delete the log under our feet.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=timeout)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     return connection
@@ -128,7 +131,7 @@ class SqliteDatabase:
         """Run an operation that changes nothing."""
         try:
             return _run(operation(self._read))
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise _failed(error) from error
 
     async def write(self, operation: Operation[T]) -> T:

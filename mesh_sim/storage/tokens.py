@@ -1,29 +1,35 @@
 """Used authorization tokens, so that each is good for one request, over restarts too.
 
-They live in a file of their own without fsync: a process that is killed forgets nothing, and only a power
-cut may forget the last moments, which the two-hour limit bounds. Answering a request thus never waits for
-the disk on its token's account.
+They live in a file of their own without an fsync for each: a process that is killed forgets nothing, and
+only a power cut may forget the last moments, which the two-hour limit bounds. Answering a request thus
+never waits for the disk on its token's account.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.storage import sql
 from mesh_sim.storage.sqlite import connect
 from ndoo.protocol import TOKEN_LIFETIME
 
-_KEEP_MINUTES = int((2 * TOKEN_LIFETIME + timedelta(minutes=1)).total_seconds() // 60)
+_KEEP_MINUTES: Final = int((2 * TOKEN_LIFETIME + timedelta(minutes=1)).total_seconds() // 60)
+_TRIES: Final = 500
+_PAUSE_S: Final = 0.02
 
 
 class SqliteTokens:
     """The exchange's UsedTokens port over a file of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = connect(path, synchronous="OFF")
+        # In WAL mode NORMAL writes without fsync, and unlike OFF cannot damage the file in a power cut. It
+        # never waits for another process's lock inside a call, which would hold up the event loop.
+        self._connection = connect(path, synchronous="NORMAL", timeout=0.0)
         self._connection.execute(sql.TOKENS)
         self._forgotten_before = 0
 
@@ -36,14 +42,29 @@ class SqliteTokens:
             StorageFailed: it could not be noted, as on a full disk.
         """
         oldest = now_minute - _KEEP_MINUTES
-        try:
-            if oldest > self._forgotten_before:
-                self._connection.execute(sql.FORGET_TOKENS, (oldest,))
-                self._forgotten_before = oldest
-            cursor = self._connection.execute(sql.INSERT_TOKENS, (minute, digest))
-        except sqlite3.OperationalError as error:
-            raise StorageFailed(why=f"the token could not be noted as used: {error}") from error
-        return cursor.rowcount == 1
+        if oldest > self._forgotten_before:
+            await self._run(sql.FORGET_TOKENS, oldest)
+            self._forgotten_before = oldest
+        return await self._run(sql.INSERT_TOKENS, minute, digest) == 1
+
+    async def forget(self, digest: bytes, *, minute: int) -> None:
+        """Make a token good again whose request came to nothing.
+
+        Raises:
+            StorageFailed: it could not be forgotten.
+        """
+        await self._run(sql.FORGET_TOKEN, minute, digest)
+
+    async def _run(self, statement: str, *values: int | bytes) -> int:
+        """Run a statement, waiting outside of it while another process holds the file."""
+        for last in (*[False] * _TRIES, True):
+            try:
+                return self._connection.execute(statement, values).rowcount
+            except sqlite3.DatabaseError as error:
+                if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise StorageFailed(why=f"the used token could not be noted: {error}") from error
+            await asyncio.sleep(_PAUSE_S)
+        raise AssertionError  # the last try returns or raises
 
     def close(self) -> None:
         """Let go of the file."""

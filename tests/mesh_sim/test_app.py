@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -76,3 +79,28 @@ async def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="set MESH_SIM_DATA"):
         async with open_core(_settings(tmp_path)):
             pass
+
+
+@pytest.mark.parametrize("name", ["mesh-sim.db", "tokens.db"])
+async def test_a_damaged_database_is_named(tmp_path: Path, name: str) -> None:
+    """A file that is no database stops the start with its name and what to do."""
+    settings = _settings(tmp_path)
+    settings.data.mkdir()
+    (settings.data / name).write_bytes(b"this is no database, but long enough to look at" * 100)
+    with pytest.raises(SettingsError, match=f"{name} cannot be used"):
+        async with running(settings):
+            pass
+
+
+async def test_a_token_waits_for_another_process_without_holding_up_the_rest(tmp_path: Path) -> None:
+    """While somebody else writes to the tokens, an authorised request waits and others go on."""
+    settings = _settings(tmp_path)
+    async with running(settings) as server, Caller(server.url, "X26ABC1") as caller:
+        other = sqlite3.connect(settings.data / "tokens.db", isolation_level=None)
+        with closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(caller.get("count"))
+            assert (await caller.get("/health", authorization=None)).status == 200
+            assert not waiting.done()
+            other.execute("ROLLBACK")
+        assert (await waiting).status == 200

@@ -140,3 +140,36 @@ async def test_a_kill_under_load_loses_nothing_that_was_accepted(tmp_path: Path,
     finally:
         await server.kill()
     _check_folder(tmp_path / "data")
+
+
+READ_AND_CLOSE = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("SELECT COUNT(*) FROM messages").fetchone()
+database.close()
+"""
+
+
+async def test_another_process_that_opens_and_closes_the_database_takes_nothing_with_it(
+    tmp_path: Path,
+) -> None:
+    """The server keeps its hold on the file: what it accepts after another process left is still there."""
+    data = tmp_path / "data"
+    server = await Process.start(data)
+    sent: list[str] = []
+    try:
+        for _ in range(2):
+            async with Caller(server.url, "X26ABC1") as sender:
+                sent += [await sender.sent(workflow="CRASH") for _ in range(5)]
+            other = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", READ_AND_CLOSE, str(data / "mesh-sim.db")
+            )
+            assert await other.wait() == 0
+    finally:
+        await server.kill()
+    server = await Process.start(data)
+    try:
+        async with Caller(server.url, "X26ABC2") as recipient:
+            assert await recipient.inbox() == sent
+    finally:
+        await server.kill()

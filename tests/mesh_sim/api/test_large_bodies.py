@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
-from support import Simulator, assert_generic
+from support import Simulator, assert_generic, both_versions
 
 PLAIN = random.Random(7).randbytes(1_500_000) + bytes(4_000_000)
 GZIP = {"Content-Encoding": "gzip"}
@@ -91,3 +92,42 @@ async def test_a_gzip_bomb_is_served_plain_in_bounded_steps(simulator: Simulator
             largest = max(largest, len(block))
     assert size == 100_000_000
     assert largest <= 4_000_000
+
+
+def _only_file(simulator: Simulator) -> Path:
+    (file,) = (
+        path for path in (simulator.server.core.settings.data / "payloads").rglob("*") if path.is_file()
+    )
+    return file
+
+
+@both_versions
+async def test_a_body_that_is_gone_from_the_disk_is_an_error(simulator: Simulator, version: int) -> None:
+    """A body that cannot be opened is a 500 before any status went out."""
+    message_id = await simulator.caller().sent(_pieces(PLAIN))
+    _only_file(simulator).unlink()
+    answer = await simulator.caller("X26ABC2").get(f"inbox/{message_id}", version=version, headers=ACCEPTS)
+    assert_generic(answer, 500)
+
+
+async def test_a_body_that_ends_too_early_on_the_disk_breaks_the_connection(simulator: Simulator) -> None:
+    """A body shorter than its message says never looks complete."""
+    message_id = await simulator.caller().sent(_pieces(PLAIN))
+    file = _only_file(simulator)
+    file.write_bytes(file.read_bytes()[:3_000_000])
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await simulator.caller("X26ABC2").get(f"inbox/{message_id}")
+
+
+async def test_storage_that_fails_costs_the_sender_nothing(simulator: Simulator) -> None:
+    """A send that could not be stored is a 503, and the same token is good for the next try."""
+    incoming = simulator.server.core.settings.data / "payloads" / "incoming"
+    caller = simulator.caller()
+    token = caller.sign()
+    incoming.rmdir()
+    refused = await caller.send(_pieces(PLAIN), authorization=token)
+    assert_generic(refused, 503)
+    incoming.mkdir()
+    accepted = await caller.send(_pieces(PLAIN), authorization=token)
+    assert accepted.status == 202
+    assert (await caller.send(_pieces(PLAIN), authorization=token)).status == 403

@@ -29,7 +29,7 @@ async def test_a_refusal_is_explained_without_the_token(
     "line",
     [
         f"Authorization: NHSMESH X26ABC1:{SECRET}:0:202611220000:\x01".encode(),
-        f"Authorization: {SECRET}{'a' * 9000}".encode(),
+        f"Authorization: {SECRET}{'a' * 70_000}".encode(),
     ],
     ids=["a control character", "far too long"],
 )

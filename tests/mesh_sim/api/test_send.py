@@ -521,3 +521,12 @@ async def test_a_larger_body_can_be_allowed(make_simulator: MakeSimulator) -> No
     sender = (await make_simulator(allow=frozenset({"oversize"}))).caller()
     message = await sender.sent(million(100, b"x"))
     assert (await sender.track(message, version=1))["fileSize"] == LIMIT + 1
+
+
+@both_versions
+async def test_a_header_of_thousands_of_characters_is_too_long_like_any_other(
+    shared: Callers, version: int
+) -> None:
+    """A very long header gets the validation body, not a parser's page."""
+    answer = await shared.caller().send(version=version, headers={"Mex-Subject": "s" * 9000})
+    assert_invalid(answer, ("string_too_long", "header", "mex-subject"))
