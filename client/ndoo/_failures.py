@@ -165,7 +165,11 @@ def cause_of(kind: type[BaseException]) -> Cause:
 def _hint(call: Call) -> str:
     if call.url.startswith("http://"):
         return "; if it is a TLS port, use https://"
-    return "; if it demands a client certificate, set NDOO_CERT and NDOO_KEY"
+    # A server that hangs up does not say why, and whether a certificate was given is not known here.
+    return (
+        "; if it demands a client certificate, it may have refused the one in NDOO_CERT, or none is set: "
+        "check NDOO_CERT and NDOO_KEY (from this environment, and in date?)"
+    )
 
 
 def _tls_reason(details: str) -> str:

@@ -12,13 +12,14 @@ from typing import Final
 
 from ndoo.errors import (
     AnswerPending,
+    CheckError,
     ConnectionFailed,
     MessageGone,
     MessageUnknown,
     NotDelivered,
     ServerFailed,
 )
-from ndoo.journal import Journal, Submission
+from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import Mailbox, MessageHeaders
 from ndoo.protocol import INBOX_EXPIRY, RECEIPT_SUBJECT
 
@@ -99,6 +100,19 @@ class Watch:
                 yield kind, headers
 
 
+def refuse_ended(submission: Submission) -> None:
+    """Refuse a submission that has ended.
+
+    Raises:
+        CheckError: it has; the text says how and when.
+    """
+    local_id = submission.local_id
+    if submission.stage in (Stage.COLLECTED, Stage.FAILED):
+        when = f" on {submission.finished_at:%d %B %Y at %H:%M} UTC" if submission.finished_at else ""
+        how = "was collected" if submission.stage is Stage.COLLECTED else "ended"
+        raise CheckError(local_id, f"{local_id} {how}{when}: {submission.note}")
+
+
 class Waiting:
     """Waits for one answer; deals with the receipt and with reports on the way."""
 
@@ -116,6 +130,7 @@ class Waiting:
 
         Raises:
             AnswerPending: there was no answer in ``timeout`` seconds.
+            CheckError: another process has ended the submission, or the answer can never come.
             NotDelivered: a report came instead.
             MeshError: the inbox could not be looked into, several times in a row or at the last look.
         """
@@ -134,6 +149,7 @@ class Waiting:
                     raise
             else:
                 failed_looks = 0
+                await self._check_awaited()
                 if left <= 0:
                     raise self._pending(waited)
             if on_wait is not None:
@@ -156,6 +172,23 @@ class Waiting:
                     answer = headers
         return answer
 
+    async def _check_awaited(self) -> None:
+        """Make sure, after a look that found nothing, that there is still something to wait for."""
+        recorded = await asyncio.to_thread(self._journal.get, self._submission.local_id)
+        refuse_ended(recorded)
+        # Where another process has written the output, it is about to end the submission itself.
+        if (
+            recorded.stage is Stage.SENT
+            and recorded.sent_at is not None
+            and datetime.now(UTC) - recorded.sent_at > INBOX_EXPIRY
+        ):
+            text = (
+                f"no answer to {recorded.local_id} came{self._unknown()}, and five days are over: MESH keeps "
+                "answers for five days only; submit the list again"
+            )
+            await asyncio.to_thread(self._journal.failed, recorded.local_id, text)
+            raise CheckError(recorded.local_id, text)
+
     async def _give_up(self, report: MessageHeaders) -> None:
         local_id = self._submission.local_id
         reason = report.status_description or "the report does not say why"
@@ -169,13 +202,10 @@ class Waiting:
         text = f"no answer to {submission.local_id} yet, after {waited:.0f} s"
         if submission.receipt_at is not None:
             text += " (the service has confirmed that it has the list)"
-        if self._watch.unknown:
-            text += f"; of what came from the service, message {min(self._watch.unknown)} is not understood"
-        if submission.sent_at is not None and datetime.now(UTC) - submission.sent_at > INBOX_EXPIRY:
-            text += (
-                "; it was submitted more than five days ago, and MESH keeps answers for five days only: "
-                "submit the list again"
-            )
-        else:
-            text += "; nothing is lost: 'ndoo collect' fetches it later"
+        text += f"{self._unknown()}; nothing is lost: 'ndoo collect' fetches it later"
         return AnswerPending(submission.local_id, text)
+
+    def _unknown(self) -> str:
+        if not self._watch.unknown:
+            return ""
+        return f"; of what came from the service, message {min(self._watch.unknown)} is not understood"

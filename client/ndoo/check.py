@@ -24,8 +24,8 @@ from typing import Final
 
 from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, spool
 from ndoo._sending import choose_form, prepare, send, settle, take_local_id
-from ndoo._waiting import Kind, Waiting, classify
-from ndoo.errors import CheckError, ConfigError, ListRejected, MessageGone, MessageUnknown, UnexpectedAnswer
+from ndoo._waiting import Kind, Waiting, classify, refuse_ended
+from ndoo.errors import ConfigError, ListRejected, MessageGone, MessageUnknown, UnexpectedAnswer
 from ndoo.filtering import FilterSummary
 from ndoo.journal import Draft, Form, Journal, Stage, Submission
 from ndoo.lists import NumberRule
@@ -237,7 +237,8 @@ async def collect(
         ListRejected: the service found an invalid number and checked nothing.
         NotDelivered: MESH could not deliver the list.
         UnexpectedAnswer: the answer is not one to this list; it was not acknowledged.
-        CheckError: the list never arrived, or the submission has ended already.
+        CheckError: the list never arrived, no answer came while MESH keeps one, or the submission has ended
+            already, be it by another process during the wait.
         OutputExists: the output exists, and ``force`` is not given; nothing was acknowledged.
         ConfigError: the output or the journal cannot be written, or this is another mailbox.
         MeshError: the server cannot be reached or refuses; nothing is lost.
@@ -285,10 +286,7 @@ def _check_open(submission: Submission, mailbox: Mailbox) -> None:
         ConfigError: it was made elsewhere.
     """
     local_id = submission.local_id
-    if submission.stage in (Stage.COLLECTED, Stage.FAILED):
-        when = f" on {submission.finished_at:%d %B %Y at %H:%M} UTC" if submission.finished_at else ""
-        how = "was collected" if submission.stage is Stage.COLLECTED else "ended"
-        raise CheckError(local_id, f"{local_id} {how}{when}: {submission.note}")
+    refuse_ended(submission)
     if submission.mailbox != mailbox.mailbox_id:
         raise ConfigError(
             f"{local_id} was submitted from mailbox {submission.mailbox}, and this is {mailbox.mailbox_id}; "
@@ -340,6 +338,8 @@ async def _fetch(
                 event=error.event,
                 code=error.code,
             ) from error
+        # A file that appeared during the wait is somebody else's; once "answered" it would pass for our own.
+        await asyncio.to_thread(check_output, submission.source, submission.output, target.force)
         await asyncio.to_thread(journal.answered, local_id, answer_id)
         outcome = await asyncio.to_thread(target.write, path, returned)
         return await asyncio.to_thread(journal.written, local_id, outcome.to_json()), outcome

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -214,7 +214,9 @@ class Journal:
         self._now = now
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Never an existing file: closing it would drop the locks of this process's other connections.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise ConfigError(
                 f"{path}: the journal of submissions cannot be used: {error.strerror}"
@@ -265,11 +267,11 @@ class Journal:
 
     def collected(self, local_id: str, note: str) -> Submission:
         """Record that the answer was acknowledged too, which ends the submission."""
-        return self._step(local_id, Stage.COLLECTED, finished_at=self._now(), note=note)
+        return self._step(local_id, Stage.COLLECTED, finished_at=self._now(), note=_as_text(note))
 
     def failed(self, local_id: str, note: str) -> Submission:
         """Record that there will be no answer, and why."""
-        return self._step(local_id, Stage.FAILED, finished_at=self._now(), note=note)
+        return self._step(local_id, Stage.FAILED, finished_at=self._now(), note=_as_text(note))
 
     def get(self, local_id: str) -> Submission:
         """Give one submission.
@@ -389,6 +391,11 @@ def _from_row(row: sqlite3.Row) -> Submission:
 
 def _to_row(submission: Submission) -> dict[str, Any]:
     return {field.name: _to_value(getattr(submission, field.name)) for field in fields(Submission)}
+
+
+def _as_text(note: str) -> str:
+    """Replace what is no character: a file name in a note need not be text in any encoding."""
+    return note.encode("utf-8", "replace").decode("utf-8")
 
 
 def _to_value(value: object) -> object:

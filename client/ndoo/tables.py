@@ -296,7 +296,7 @@ def _csv_blocks(
         lines = np.concatenate((np.array([given], np.int64), last_lines[:-1])) + (1 + lines_before)
         return NumberBlock(numbers, lines, faults, data, ends)
 
-    reader = csv.reader(text_lines(), delimiter=layout.delimiter)
+    reader = csv.reader(text_lines(), delimiter=layout.delimiter, strict=True)
     cells: list[str] = []
     row_ends: list[int] = []  # the line, counted from the first row's, on which each row ends
     given = 0
@@ -309,7 +309,8 @@ def _csv_blocks(
                 given = row_ends[-1]
                 cells, row_ends = [], []
     except csv.Error as error:
-        raise _not_csv(path, lines_before + reader.line_num, error) from error
+        ended = row_ends[-1] if row_ends else given
+        raise _not_csv(path, lines_before + ended + 1, error) from error
     if cells:
         yield block(given)
 
@@ -323,10 +324,13 @@ def _read_cells(cells: Sequence[str], rule: NumberRule) -> tuple[Numbers, Faults
 
 
 def _not_csv(path: Path, line: int, error: csv.Error) -> UnreadableList:
+    """Say what is wrong with the row that starts on a line, from 1."""
     if "new-line" in str(error):
         advice = "a carriage return without a line feed; save the file as 'CSV UTF-8' again"
-    else:
+    elif "field larger" in str(error):
         advice = "a cell of more than 131,072 characters; is a quotation mark missing?"
+    else:
+        advice = "a quotation mark that is not closed or stands inside a cell; correct or export it again"
     return UnreadableList(path, f"line {line}: not CSV: {advice}")
 
 
@@ -338,19 +342,18 @@ _COLUMN_NAME = re.compile(r"(?:patients?|pat|person|subject)?nhs(?:no|nr|num|num
 def _csv_layout(path: Path, head: bytes, column: str | None, rule: NumberRule) -> tuple[CsvLayout, bytes]:
     """Find delimiter, column and header (its bytes, or none) in the first lines of a CSV."""
     text = _decode(head)
-    delimiter, row, line_count = max(
-        ((delimiter, *_first_row(path, text, delimiter)) for delimiter in _DELIMITERS),
-        key=lambda found: len(found[1]),
-    )
+    delimiter, row, line_count = _cut_first_row(path, text)
     if not row:
         raise UnreadableList(path, "holds no NHS numbers, only empty rows")
     numbered = [index for index, cell in enumerate(row) if parse_number(cell, rule)[0] is not None]
     if column is not None:
         index = _chosen_column(path, row, column)
         # In doubt it is a row: one taken for a header would be in a filtered file unchecked.
-        has_header = bool(_matches(row, column)) or not (index in numbered or _is_patient(row))
+        is_word = parse_number(row[index], rule)[1] is Fault.NOT_DIGITS
+        has_header = bool(_matches(row, column)) or (is_word and not _is_patient(row))
     else:
-        named = [index for index, cell in enumerate(row) if _COLUMN_NAME.fullmatch(_normalised(cell))]
+        # Next to a number, "NHS" is what a patient's row says and not a column's name.
+        named = [] if numbered else [index for index, cell in enumerate(row) if _is_column_name(cell)]
         candidates = named or numbered
         if len(candidates) != 1:
             raise _cannot_tell(path, row, candidates)
@@ -360,16 +363,41 @@ def _csv_layout(path: Path, head: bytes, column: str | None, rule: NumberRule) -
     return CsvLayout(delimiter, index), header
 
 
+def _cut_first_row(path: Path, text: str) -> tuple[str, list[str], int]:
+    """Find the delimiter that cuts the first row into the most cells, and read the row by it."""
+    delimiter, row, line_count = "", list[str](), 0
+    broken: list[UnreadableList] = []
+    for candidate in _DELIMITERS:
+        try:
+            found, ended = _first_row(path, text, candidate)
+        except UnreadableList as error:
+            broken.append(error)
+        else:
+            if not delimiter or len(found) > len(row):
+                delimiter, row, line_count = candidate, found, ended
+    # Quotation marks are read as such only where cells start, so a row left in one piece hides a stray one.
+    if broken and len(row) < 2:
+        raise broken[0]
+    return delimiter, row, line_count
+
+
 def _first_row(path: Path, text: str, delimiter: str) -> tuple[list[str], int]:
     """Read the first row that is not empty, and tell how many lines it ends after."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    ended = 0
     try:
         for row in reader:
+            ended = reader.line_num
             if any(cell.strip(" " + _DELIMITERS) for cell in row):
-                return row, reader.line_num
+                return row, ended
     except csv.Error as error:
-        raise _not_csv(path, reader.line_num, error) from error
+        raise _not_csv(path, ended + 1, error) from error
     return [], 0
+
+
+def _is_column_name(cell: str) -> bool:
+    """Tell whether a name says that the column holds NHS numbers."""
+    return _COLUMN_NAME.fullmatch(_normalised(cell)) is not None
 
 
 def _normalised(name: str) -> str:
@@ -377,6 +405,8 @@ def _normalised(name: str) -> str:
 
 
 def _matches(row: Sequence[str], column: str) -> list[int]:
+    if column.isdecimal():  # a position, whatever a first row without column names may hold
+        return []
     wanted = column.strip().casefold()
     return [index for index, name in enumerate(row) if name.strip().casefold() == wanted]
 
@@ -412,7 +442,9 @@ def _is_patient(row: Sequence[str]) -> bool:
 
 def _shown(row: Sequence[str]) -> list[str]:
     """Name the columns for a message; by position where the first row is a patient and not a header."""
-    hidden = _is_patient(row)
+    # Header cells are seldom blank, a patient's often are.
+    doubtful = not all(map(str.strip, row)) and not any(map(_is_column_name, row))
+    hidden = doubtful or _is_patient(row)
     return [
         f"column {position}" if hidden or not cell.strip() else repr(cell.strip())
         for position, cell in enumerate(row, 1)

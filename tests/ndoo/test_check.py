@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -330,6 +331,20 @@ async def test_a_table_keeps_its_rows(world: World) -> None:
     assert (result.submitted, result.returned, result.removed) == (3, 2, 1)
     assert (result.submission.blank, result.submission.skipped) == (1, 0)
     assert stat.S_IMODE(result.output.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("output", [b"Pr\xe9.csv", b"Pr\xe9.dat", b"Pr\xe9.cache"])
+async def test_a_file_name_that_is_not_text_makes_the_round_trip(world: World, output: bytes) -> None:
+    """Names in an old encoding are those of the files read and written, and the note of it is text."""
+    source = world.source(table(POOL), os.fsdecode(b"Liste-Pr\xe9.csv"))
+    form = Form.CACHE if output.endswith(b".cache") else None
+    result = await world.check(source, os.fsdecode(output), form=form)
+    assert os.fsencode(result.output.name) == output
+    assert output in {os.fsencode(path.name) for path in world.folder.iterdir()}
+    recorded = Journal(world.journal.path).get(result.submission.local_id)
+    assert (recorded.source, recorded.output) == (source, result.output)
+    assert recorded.stage is Stage.COLLECTED
+    assert recorded.note.endswith(os.fsdecode(output).replace("\udce9", "?"))
 
 
 async def test_the_service_makes_a_temporary_cache(world: World) -> None:
@@ -722,12 +737,40 @@ async def test_an_answer_that_takes_longer_is_collected_later(
 
 
 async def test_an_answer_not_collected_in_five_days_is_given_up_on_in_words(staged: Staged) -> None:
-    """Where MESH can no longer have the answer, the advice is to submit again."""
+    """Where MESH can no longer have the answer, the submission fails, with the advice to submit again."""
     world = staged.world
     world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) - timedelta(days=6))
     submission = await world.submit()
-    with pytest.raises(AnswerPending, match="five days only: submit the list again"):
-        await world.collect(submission, timeout=0)
+    with pytest.raises(CheckError, match="five days only; submit the list again") as raised:
+        await world.collect(submission)
+    assert not isinstance(raised.value, AnswerPending)
+    assert world.journal.get(submission.local_id).stage is Stage.FAILED
+    assert world.journal.pending() == ()
+    with pytest.raises(CheckError, match=r"ended on .* five days only"):
+        await world.collect(submission)
+
+
+async def test_an_answer_that_is_there_after_five_days_is_collected(staged: Staged) -> None:
+    """However long ago the list was sent, an answer that is in the inbox is taken."""
+    world = staged.world
+    world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) - timedelta(days=6))
+    submission = await world.submit()
+    await staged.send(submission, records(POOL[:5]))
+    assert (await world.collect(submission, timeout=0)).output.read_bytes() == records(POOL[:5])
+
+
+async def test_what_another_process_has_collected_is_not_waited_for(staged: Staged) -> None:
+    """A wait ends at the next look, in words, once another process has ended the submission."""
+    world = staged.world
+    submission = await world.submit()
+    journal = Journal(world.journal.path)
+
+    def collected_elsewhere(_waited: float) -> None:
+        journal.collected(submission.local_id, "5 of 60 records returned")
+
+    with pytest.raises(CheckError, match=r"was collected on .*: 5 of 60 records returned"):
+        await world.collect(submission, on_wait=collected_elsewhere)
+    assert not (world.folder / "out.dat").exists()
 
 
 def matching(method: str, part: str, first: int = 1) -> Callable[[web.Request], bool]:
@@ -894,12 +937,22 @@ async def test_a_file_that_came_in_the_way_is_not_taken_for_our_own(staged: Stag
     """An output that appeared while the answer was awaited is not replaced, and the answer not lost."""
     world = staged.world
     submission = await world.submit()
-    message_id = await staged.send(submission, records(POOL[:5]))
     output = world.folder / "out.dat"
-    output.write_text("precious")
-    with pytest.raises(OutputExists):
-        await world.collect(submission)
-    assert output.read_text() == "precious"
+    async with relay_to(world.simulator.url) as relay:
+        world.mailbox = await world.open(HERE, relay.url)
+
+        async def come_in_the_way(request: web.Request) -> None:
+            if request.method == "GET" and "/inbox/" in request.path:
+                output.write_text("precious")
+
+        relay.meanwhile = come_in_the_way
+        message_id = await staged.send(submission, records(POOL[:5]))
+        for _ in range(2):
+            with pytest.raises(OutputExists):
+                await world.collect(submission)
+            assert output.read_text() == "precious"
+        assert relay.seen.count(("GET", f"/inbox/{message_id}")) == 1
+    world.mailbox = await world.open(HERE)
     assert await world.waiting() == [message_id]
     elsewhere = replace(submission, output=world.folder / "elsewhere.dat")
     assert (await world.collect(elsewhere)).output.read_bytes() == records(POOL[:5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import json
 import os
@@ -33,7 +34,7 @@ from ndoo.cli.options import Rule, default_output, parse_duration
 from ndoo.cli.show import printable, progress, span
 from ndoo.config import Settings
 from ndoo.journal import Journal, Stage
-from ndoo.lists import NumberRule, generate
+from ndoo.lists import NumberRule, format_records, generate
 
 COMMANDS = [
     "",
@@ -188,7 +189,7 @@ def connected(folder: Path, simulator: Simulator) -> Desk:
 
 
 @pytest.fixture
-def shared_desk(folder: Path, standing_url: str) -> Iterator[Desk]:
+def shared_desk(folder: Path, standing_url: str) -> Desk:
     """A desk at the session's simulator, in whose mailboxes others leave messages too."""
     return Desk(folder, standing_url)
 
@@ -289,6 +290,71 @@ async def test_ctrl_c_leaves_a_submitted_list_to_collect(folder: Path, make_simu
     assert "'ndoo collect'" in ran.err
     assert len(desk.journal.pending()) == 1
     assert desk.files() == {"patients.csv"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "arguments",
+    [("numbers", "generate", "--count", "500000000", "made-up.dat"), ("check", "long.dat")],
+    ids=["writing", "sending"],
+)
+async def test_a_stopped_command_leaves_no_numbers_behind(
+    desk: Desk, tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    """Told to end, or its terminal closed, a command removes its temporary files as with Ctrl-C."""
+    desk.write("long.dat", b"".join(map(format_records, generate(2_000_000, seed=3))))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    def parts() -> list[Path]:
+        return [*desk.folder.glob(".ndoo-*"), *temporary.glob(".ndoo-*")]
+
+    def begun() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return any(path.stat().st_size for path in parts())
+        return False
+
+    async with desk.running(*arguments, TMPDIR=str(temporary)) as process, asyncio.timeout(30):
+        while not await asyncio.to_thread(begun):
+            assert process.returncode is None
+        process.send_signal(number)
+        ran = await ended(process)
+    assert (ran.code, ran.out) == (ExitCode.INTERRUPTED, "")
+    assert ran.err.startswith("ndoo: interrupted")
+    assert ran.err.count("\n") == 1
+    assert parts() == []
+    assert desk.files() == {"long.dat"}
+
+
+@pytest.mark.parametrize("obstacle", ["file", "folder", "ended"])
+async def test_a_failure_after_the_list_was_sent_says_so(
+    folder: Path, make_simulator: MakeSimulator, obstacle: str
+) -> None:
+    """What goes wrong once the list is away is exit 1, and the line says how to get the answer, if any."""
+    simulator = await make_simulator(ndoo_reply_delay=timedelta(hours=1))
+    desk = Desk(folder, simulator.url)
+    desk.write_table()
+    async with desk.running("check", "patients.csv", "--timeout", "10m") as process, asyncio.timeout(30):
+        while not any(each.stage is Stage.SENT for each in await asyncio.to_thread(desk.journal.pending)):
+            assert process.returncode is None
+        (submission,) = desk.journal.pending()
+        match obstacle:
+            case "file":
+                submission.output.touch()
+            case "folder":
+                submission.output.mkdir()
+            case _:
+                desk.journal.failed(submission.local_id, "given up")
+        simulator.clock.advance(timedelta(hours=2))
+        ran = await ended(process)
+    assert (ran.code, ran.out) == (ExitCode.FAILED, "")
+    assert ran.err.count("\n") == 1
+    said = f"; the list is submitted: 'ndoo collect {submission.local_id}' fetches the answer\n"
+    assert ran.err.endswith(said) is (obstacle != "ended")
+    if obstacle != "ended":
+        later = await desk.run("collect", submission.local_id, "-o", "other.csv", "--timeout", "30s")
+        assert later.code == 0, later.err
+        assert (folder / "other.csv").read_bytes() == (folder / "patients.csv").read_bytes()
 
 
 async def test_check_over_mutual_tls(tmp_path: Path, folder: Path, make_simulator: MakeSimulator) -> None:
@@ -469,6 +535,40 @@ def test_another_mailboxs_list_is_not_collected(shared_desk: Desk) -> None:
     assert shared_desk.run_here("collect", local_id, "--timeout", "30s").code == 0
 
 
+def test_a_run_never_replaces_its_own_output(shared_desk: Desk) -> None:
+    """Of two lists with one output the second is refused even with --force, and collected under another."""
+    first = shared_desk.write_table("first.csv", NUMBERS[:5])
+    second = shared_desk.write_table("second.csv", NUMBERS[5:])
+    for source in (first, second):
+        assert shared_desk.run_here("submit", source.name, "-o", "out.csv").code == 0
+    ran = shared_desk.run_here("collect", "--force", "--timeout", "30s")
+    assert ran.code == ExitCode.FAILED
+    assert "out.csv exists already" in ran.err
+    assert (shared_desk.folder / "out.csv").read_bytes() == first.read_bytes()
+    (left,) = shared_desk.journal.pending()
+    assert left.source == second
+    other = shared_desk.run_here(
+        "collect", left.local_id, "-o", "x/../other.csv", "--timeout", "30s", "--json"
+    )
+    assert other.json()["collected"][0]["output"] == str(shared_desk.folder / "other.csv")
+    assert (shared_desk.folder / "other.csv").read_bytes() == second.read_bytes()
+
+
+def test_a_defect_with_one_list_does_not_stop_the_others(shared_desk: Desk) -> None:
+    """The other answers are fetched, then the defect is owned up to; alone, it is one like any other."""
+    shared_desk.write_table()
+    broken = shared_desk.run_here("submit", "patients.csv", "-o", "a.csv", "--json").json()["local_id"]
+    shared_desk.journal.written(broken, "what no version ever wrote")
+    assert shared_desk.run_here("submit", "patients.csv", "-o", "b.csv").code == 0
+    ran = shared_desk.run_here("collect", "--timeout", "30s", "--json")
+    assert ran.code == ExitCode.FAILED
+    assert ran.err.startswith("ndoo: this is a bug in ndoo (JSONDecodeError); ")
+    assert [Path(each["output"]).name for each in ran.json()["collected"]] == ["b.csv"]
+    assert [each["kind"] for each in ran.json()["failed"]] == ["Bug"]
+    alone = shared_desk.run_here("collect", broken)
+    assert (alone.code, alone.err) == (ExitCode.FAILED, ran.err)
+
+
 # -- the mailbox ------------------------------------------------------------------------------------
 
 
@@ -552,6 +652,8 @@ def test_a_submission_by_hand_that_would_get_no_reply(desk: Desk) -> None:
         ("filter", "patients.csv", "--answer", "a", "--cache", "b"),
         ("check", "patients.csv", "-o", "out.csv.gz"),
         ("check", "patients.csv", "-o", "out.cache"),
+        ("collect", "-o", "out.csv"),
+        ("collect", "LOCAL_ID", "-o", "out.csv.gz"),
         ("check", "patients.csv", "--timeout", "soon"),
         ("check", "patients.csv", "--number-rule", "none"),
         ("check", "patients.csv", "--profile", "int"),
@@ -610,6 +712,20 @@ def test_an_expired_cache_is_exit_1(desk: Desk) -> None:
     used = desk.run_here("filter", "patients.csv", "--cache", "old.cache", "--force", "--json")
     assert (used.code, used.json()["error"]["kind"]) == (ExitCode.FAILED, "CacheExpired")
     assert desk.files() == {"old.cache", "patients.csv"}
+
+
+def test_another_mailboxs_cache_is_refused(desk: Desk) -> None:
+    """A cache is for its own mailbox only, also where another has the same password."""
+    now = datetime.now(UTC)
+    header = CacheHeader(now, now + timedelta(days=21), "X26ABC1", "weekly-1")
+    TemporaryCache.create([b"9990000018,\n"], desk.folder / "x.cache", header, "password")
+    desk.write_table()
+    arguments = ("filter", "patients.csv", "--cache", "x.cache")
+    ran = desk.run_here(*arguments, "--json")
+    assert (ran.code, ran.json()["error"]["kind"]) == (ExitCode.FAILED, "CacheAltered")
+    assert "made for mailbox X26ABC1, and this is X99GP001; set NDOO_MAILBOX" in ran.err
+    assert desk.files() == {"x.cache", "patients.csv"}
+    assert desk.run_here(*arguments, NDOO_MAILBOX="X26ABC1").code == 0
 
 
 def test_an_altered_cache_is_exit_1(desk: Desk) -> None:
@@ -695,6 +811,28 @@ async def test_help_loads_nothing_heavy(desk: Desk) -> None:
     assert (await process.communicate())[0].strip() == b"True"
 
 
+async def test_ctrl_c_while_it_starts_is_no_traceback(desk: Desk) -> None:
+    """Interrupted while its modules are loaded, the command ends as it does later on."""
+    program = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'ndoo.cli.root':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting)\n"
+        "from ndoo.cli import app\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        cwd=desk.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert await ended(process) == Ran(ExitCode.INTERRUPTED, "", "ndoo: interrupted\n")
+
+
 def test_version(desk: Desk) -> None:
     """--version is one line."""
     assert re.fullmatch(r"ndoo \d+\.\d+\.\d+\S*\n", desk.run_here("--version").out)
@@ -719,6 +857,14 @@ def test_each_error_has_its_exit_code() -> None:
     for kind in _all_errors(errors.NdooError):
         if kind.__module__ == errors.__name__:
             assert exit_code(kind.__new__(kind)) == special.get(kind, ExitCode.FAILED), kind
+
+
+def test_a_full_disk_is_a_failure_whatever_it_hit() -> None:
+    """What cannot be written for lack of space is no wrong setting; what may not be written is."""
+    for number, code in ((errno.ENOSPC, ExitCode.FAILED), (errno.EACCES, ExitCode.USAGE)):
+        error = errors.ConfigError("out.csv: cannot be written")
+        error.__cause__ = OSError(number, os.strerror(number))
+        assert exit_code(error) == code
 
 
 @pytest.mark.parametrize("debug", [False, True])

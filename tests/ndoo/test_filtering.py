@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ndoo.errors import ColumnError, InvalidNumbers, UnreadableList
 from ndoo.filtering import FilterSummary, filter_csv, read_answer
 from ndoo.lists import Mask, NumberRule, Numbers, NumberSet, format_records, generate, parse_number
+from ndoo.tables import prepare_list
 
 POOL = next(generate(400, seed=21))
 KEPT = NumberSet.from_arrays([POOL[::2]])
@@ -96,6 +97,35 @@ def test_the_first_patient_of_a_headerless_csv_is_filtered(tmp_path):
     assert filtered(path) == (b"\xef\xbb\xbfSampleby,%d\n" % POOL[2], FilterSummary(2, 1, 1, 0, 0))
     path.write_bytes(b"01/02/1970,\n03/04/1980,%d\n" % POOL[2])
     assert filtered(path, column="2") == (b"03/04/1980,%d\n" % POOL[2], FilterSummary(2, 1, 0, 1, 0))
+    path.write_bytes(b"Testerton,John,\nSampleby,Amy,%d\n" % POOL[2])
+    assert filtered(path, column="3") == (b"Sampleby,Amy,%d\n" % POOL[2], FilterSummary(2, 1, 0, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('NHS Number,Name,Note\n{0},Amy,x\n{2},Bob,"see letter\n{1},Cid,x\n', 3),
+        ('NHS Number,Name,Note\n{0},Amy,"see letter\n{1},Cid,x\n{2},"Bob" x,y\n', 2),
+        ('Name,NHS Number\n"Amy,{0}\nCid,{1}\nBob,{2}\n', 2),
+        ('Name,NHS Number\nAmy,{0}\n"Bob" B,{2}\nCid,{1}\n', 3),
+        ('"NHS Number,Name\n{0},Amy\n{1},Cid\n', 1),
+        ('{0},Amy,"see letter\n{1},Cid,x\n', 1),
+    ],
+)
+@pytest.mark.parametrize("column", [None, "1"])
+def test_stray_quotation_marks_do_not_carry_rows_along(tmp_path, text, line, column):
+    """A mark that would hide the rows after it in one cell is refused, with its row's line."""
+    path = tmp_path / "patients.csv"
+    path.write_text(text.format(*POOL[:3].tolist()))
+    says = f"line {line}: not CSV: a quotation mark that is not closed or stands inside a cell"
+    filtered_rows, records = io.BytesIO(), io.BytesIO()
+    with pytest.raises(UnreadableList, match=says):
+        filter_csv(path, filtered_rows, KEPT.contains, column=column)
+    with pytest.raises(UnreadableList, match=says):
+        prepare_list(path, records, column=column)
+    header = text.partition("\n")[0].encode() + b"\n"
+    assert filtered_rows.getvalue() in (b"", header)
+    assert records.getvalue() == b""
 
 
 def test_only_valid_numbers_are_asked_about(tmp_path):

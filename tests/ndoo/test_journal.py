@@ -246,6 +246,16 @@ def test_any_file_name_survives(
     assert (found.source, found.output, found.column, found.records) == (path, path, column, records)
 
 
+@pytest.mark.parametrize("ending", ["collected", "failed"])
+def test_a_note_may_name_any_file(journal: Journal, ending: str) -> None:
+    """What is no character in a note is replaced, and the rest of it stays."""
+    local_id = journal.prepare(DRAFT).local_id
+    journal.sent(local_id, "MESSAGE")
+    name = os.fsdecode(b"Pr\xe9.csv")
+    step = journal.collected if ending == "collected" else journal.failed
+    assert step(local_id, f"élan, written to {name}").note == "élan, written to Pr?.csv"
+
+
 def damaged(path: Path) -> None:
     """Overwrite the middle of the file."""
     size = path.stat().st_size
@@ -287,7 +297,7 @@ def a_folder(path: Path) -> None:
         (not_a_database, "not a journal"),
         (of_another_program, "another program's"),
         (of_a_newer_version, "newer ndoo"),
-        (a_folder, "directory"),
+        (a_folder, "cannot be opened"),
     ],
 )
 def test_a_file_that_is_no_journal_is_refused_in_words(

@@ -237,10 +237,41 @@ def test_a_first_row_with_a_patient_is_never_taken_for_a_header_nor_shown(tmp_pa
     assert str(A) not in repr(caught.value.columns)
 
 
+@pytest.mark.parametrize("cell", ["", " ", "-", "12345", "1234"])
+def test_a_first_row_without_a_name_in_the_chosen_column_is_a_row(tmp_path, cell):
+    """By position, only a word in the chosen cell makes a header; a blank or half a number does not."""
+    assert open_list(make(tmp_path, f"Testerton,John,{cell}\nSampleby,Amy,{A}\n"), "3").header == b""
+    assert open_list(make(tmp_path, f"Surname,,GMS id\nSampleby,Amy,{A}\n"), "3").header != b""
+
+
+def test_a_position_is_not_looked_for_among_the_cells(tmp_path):
+    """A first row that happens to hold the digit chosen is still a row, read at that position."""
+    assert rows_of(make(tmp_path, f"{A},1,M\n{B},1,F\n"), "1") == [(1, A, Fault.NONE), (2, B, Fault.NONE)]
+
+
+def test_a_patient_of_the_nhs_is_no_header(tmp_path):
+    """The word NHS in a row with a valid number does not make it a row of names."""
+    assert rows_of(make(tmp_path, f"Testerton,NHS,{A}\n")) == [(1, A, Fault.NONE)]
+
+
+def test_a_first_row_with_a_blank_cell_and_no_number_is_not_shown(tmp_path):
+    """It may be a patient without a number, so the error gives positions instead of what it says."""
+    with pytest.raises(ColumnError, match="its columns are column 1, column 2, column 3;") as caught:
+        open_list(make(tmp_path, "Testerton,John,\n"))
+    assert caught.value.columns == ("column 1", "column 2", "column 3")
+
+
 def test_only_a_csv_has_columns(tmp_path):
     """Choosing a column of a text file is a mistake worth naming."""
     with pytest.raises(ColumnError, match="leave out --column"):
         open_list(make(tmp_path, f"{A}\n", "list.txt"), "1")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_quoted_cells_may_hold_other_delimiters(tmp_path, delimiter):
+    """The delimiter is the one that leaves the quotation marks at the edges of cells."""
+    names = delimiter.join(['"NHS Number"', '"a,b;c\td,e;f\tg"', '"say ""x"""'])
+    assert rows_of(make(tmp_path, f"{names}\n{A}\n")) == [(2, A, Fault.NONE)]
 
 
 # -- files that cannot be used ----------------------------------------------------------------------
@@ -270,6 +301,12 @@ _GZIPPED = gzip.compress(b"NHS Number\n" + b"9990000018\n" * 1000)
         ("mac.csv", b"Name,NHS Number\rTesterton,9990000018\r", "line 1: not CSV: a carriage return"),
         ("mac.csv", b"Name,NHS Number\nA,9990000018\rB,9990000018\n", "line 2: not CSV: a carriage return"),
         ("open.csv", b'NHS Number\n9990000018\n"' + b"9990000018\n" * 20_000, "is a quotation mark missing"),
+        (
+            "open.csv",
+            b'NHS Number,Note\n9990000018,x\n\n9990000018,"y\nz\n',
+            "line 4: not CSV: a quotation mark",
+        ),
+        ("open.csv", b'NHS Number,"Note\n9990000018,x\n', "line 1: not CSV: a quotation mark"),
         ("header.csv", b"NHS Number\n", "holds no NHS numbers"),
         ("blanks.txt", b"\n\n", "holds no NHS numbers"),
     ],

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import ServerDisconnectedError
 from scripted import CREDENTIALS, reply, serving
 
 from mesh_sim.certs import CertificateFolder, make_certificates, server_context
+from ndoo._failures import Call, from_exception
 from ndoo.errors import (
     CertificateRefused,
     ConfigError,
@@ -52,6 +54,23 @@ async def test_a_missing_client_certificate_is_told(certificates: CertificateFol
     async with serving(tls=mutual) as server:
         with pytest.raises((CertificateRefused, ConnectionFailed), match="NDOO_CERT and NDOO_KEY"):
             await _count(server.url, tls_context(certificates.ca))
+
+
+async def test_a_refused_client_certificate_is_told(certificates: CertificateFolder, tmp_path: Path) -> None:
+    """A certificate of another environment leads to the one given, in whatever way the server refuses it."""
+    other = make_certificates(tmp_path, [("X26ABC1", "X26")], now=datetime.now(UTC))
+    async with serving(tls=server_context(certificates.path, mutual=True)) as server:
+        says = "client certificate it trusts; .*environment|refused the one in NDOO_CERT.*environment"
+        with pytest.raises((CertificateRefused, ConnectionFailed), match=says):
+            await _count(server.url, tls_context(certificates.ca, *other.client("X26ABC1")))
+
+
+def test_a_server_that_hangs_up_on_tls_leads_to_both_causes() -> None:
+    """With no word from the server, the certificate may be refused or missing; the error says so."""
+    call = Call("count", "https://mesh.example", "X26ABC1")
+    text = str(from_exception(ServerDisconnectedError(), call, 1).error)
+    assert "it may have refused the one in NDOO_CERT, or none is set: check NDOO_CERT and NDOO_KEY" in text
+    assert "in date?" in text
 
 
 async def test_plain_http_to_a_tls_port_is_told(certificates: CertificateFolder) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from ndoo.cli.root import app
+import sys
+
+try:
+    from ndoo.cli.root import app
+except KeyboardInterrupt:  # Ctrl-C before there is a command that could be told of it
+    sys.stderr.write("ndoo: interrupted\n")
+    raise SystemExit(130) from None
 
 __all__ = ["app"]

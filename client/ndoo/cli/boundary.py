@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from types import FrameType
 from typing import Any, Final
 
 import typer
@@ -20,6 +25,11 @@ from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers,
 
 SUBMITTING: Final = frozenset({"check", "submit", "collect"})
 """Commands that may be stopped while a list is away."""
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a command as Ctrl-C does."""
+
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ExitCode(IntEnum):
@@ -51,12 +61,20 @@ class SystemFailed(NdooError):
 
 
 class Interrupted(NdooError):
-    """Ctrl-C."""
+    """Ctrl-C, or a signal to the same end."""
+
+
+def system_failed(error: OSError) -> SystemFailed:
+    """Tell a full disk, or a share that went away, as it is: no defect, whichever step it hit."""
+    where = f"{error.filename}: " if error.filename else ""
+    return SystemFailed(f"{where}{error.strerror or error}")
 
 
 def exit_code(error: NdooError) -> ExitCode:
     """Give the exit code of an expected error."""
     match error:
+        case ConfigError(__cause__=OSError(errno=number)) if number in _NO_SPACE:
+            return ExitCode.FAILED
         case ConfigError() | ColumnError() | UsageError():
             return ExitCode.USAGE
         case AnswerPending():
@@ -84,21 +102,20 @@ class Boundary(TyperGroup):
         # Looked up beforehand: a program is answered in JSON also when the options do not parse.
         invocation = Invocation(json="--json" in given)
         try:
-            status = super().main(
-                given,
-                prog_name or "ndoo",
-                complete_var,
-                standalone_mode=False,
-                windows_expand_args=windows_expand_args,
-                obj=invocation,
-                **extra,
-            )
+            with _stoppable():
+                status = super().main(
+                    given,
+                    prog_name or "ndoo",
+                    complete_var,
+                    standalone_mode=False,
+                    windows_expand_args=windows_expand_args,
+                    obj=invocation,
+                    **extra,
+                )
         except NdooError as error:
             status = _report(error, invocation)
         except OSError as error:
-            # A full disk, a share that went away: no defect, whichever step it hit.
-            where = f"{error.filename}: " if error.filename else ""
-            status = _report(SystemFailed(f"{where}{error.strerror or error}"), invocation)
+            status = _report(system_failed(error), invocation)
         except Exception as error:  # noqa: BLE001 -- the last boundary: a defect is told as one
             status = _report_usage(error, invocation) or _report_defect(error, invocation)
         sys.exit(status or ExitCode.DONE)
@@ -115,6 +132,34 @@ class Boundary(TyperGroup):
                 else ""
             )
             raise Interrupted(f"interrupted{safe}") from None
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """While the block runs, let other signals stop it as Ctrl-C does, so that no files stay behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what signals do
+        return
+    # One that is ignored stays so: nohup(1) wants it.
+    taken = [number for number in _STOPPING if signal.getsignal(number) is signal.SIG_DFL]
+
+    def stop(_number: int, frame: FrameType | None) -> None:
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not break off the cleaning up
+        interrupt = signal.getsignal(signal.SIGINT)
+        # While asyncio runs this is its own handler, which cancels what is going on. In the background of
+        # a script Ctrl-C is ignored, and there is none.
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    try:
+        for number in taken:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _report(error: NdooError, invocation: Invocation) -> ExitCode:
@@ -153,13 +198,22 @@ def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
 
 
 def _report_defect(error: Exception, invocation: Invocation) -> ExitCode:
-    # The text of an unforeseen exception may hold anything, an NHS number too; only its class is told.
-    kind = type(error).__name__
-    if invocation.debug:
-        typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-        show_error([f"this is a bug in ndoo ({kind}); the lines above say where"])
-    else:
-        show_error([f"this is a bug in ndoo ({kind}); 'ndoo --debug ...' shows where it happened"])
+    show_defect(error, debug=invocation.debug)
     if invocation.json:
-        write_json({"error": {"kind": "Bug", "message": f"this is a bug in ndoo ({kind})"}})
+        write_json({"error": {"kind": "Bug", "message": name_defect(error)}})
     return ExitCode.FAILED
+
+
+def name_defect(error: Exception) -> str:
+    """Own up to a defect in a few words."""
+    # The text of an unforeseen exception may hold anything, an NHS number too; only its class is told.
+    return f"this is a bug in ndoo ({type(error).__name__})"
+
+
+def show_defect(error: Exception, *, debug: bool) -> None:
+    """Own up to a defect on standard error, and say where it happened or how to see that."""
+    if debug:
+        typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        show_error([f"{name_defect(error)}; the lines above say where"])
+    else:
+        show_error([f"{name_defect(error)}; 'ndoo --debug ...' shows where it happened"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ndoo.cli import options
-from ndoo.cli.boundary import ExitCode, UsageError
+from ndoo.cli.boundary import ExitCode, SystemFailed, UsageError, name_defect, show_defect, system_failed
 from ndoo.cli.options import parse_duration
 from ndoo.cli.show import Progress, moment, note, progress, show_error, show_facts, show_table, write_json
 from ndoo.errors import (
@@ -20,7 +22,11 @@ from ndoo.errors import (
     CertificateRefused,
     ConfigError,
     ConnectionFailed,
+    ListRejected,
+    MessageGone,
     NdooError,
+    NotDelivered,
+    OutputExists,
 )
 
 if TYPE_CHECKING:
@@ -85,14 +91,19 @@ def check(  # noqa: PLR0913 -- one for each option
         async with open_mailbox(settings) as mailbox:
             submission = await order.submit(mailbox, settings, shown)
             shown.start(f"Waiting for the answer to {submission.local_id}")
-            return await collect_answer(
-                mailbox,
-                _journal(settings),
-                submission,
-                service=service_of(settings),
-                timeout=patience,
-                force=force,
-            )
+            try:
+                return await collect_answer(
+                    mailbox,
+                    _journal(settings),
+                    submission,
+                    service=service_of(settings),
+                    timeout=patience,
+                    force=force,
+                )
+            except NdooError as error:
+                raise _once_submitted(error, settings, submission.local_id) from None
+            except OSError as error:
+                raise _once_submitted(system_failed(error), settings, submission.local_id) from None
 
     with progress(quiet=json) as shown:
         result = asyncio.run(run(shown))
@@ -146,6 +157,16 @@ def collect(
         ),
     ] = None,
     *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            show_default=False,
+            help="Where to write instead of the name given at first; with LOCAL_ID only.",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -159,9 +180,17 @@ def collect(
     json: options.Json = False,
 ) -> None:
     """Fetch the answers to lists submitted before, and write the outputs."""
+    if output is not None:
+        if local_id is None:
+            raise UsageError("-o names the output of one list; give its LOCAL_ID too")
+        options.refuse_gzip(output)
     settings = options.settings_of(ctx)
     wanted = _wanted(settings, local_id)
-    outcome = _Outcome([], [], [])
+    if output is not None:
+        # As at the submission: a name that is a link stays one.
+        absolute = Path(os.path.abspath(output))  # noqa: PTH100 -- Path.absolute() would keep ".."
+        wanted = tuple(replace(submission, output=absolute) for submission in wanted)
+    outcome = _Outcome([], [], [], [])
 
     async def run(shown: Progress) -> None:
         from ndoo.cli.session import open_mailbox
@@ -175,9 +204,9 @@ def collect(
     if wanted:
         with progress(quiet=json) as shown:
             asyncio.run(run(shown))
-    if local_id is not None and outcome.errors:
-        raise outcome.errors[0]
-    outcome.show(json=json)
+    if local_id is not None and (errors := [*outcome.defects, *outcome.errors]):
+        raise errors[0]
+    outcome.show(json=json, debug=options.invocation(ctx).debug)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -258,6 +287,7 @@ class _Outcome:
     collected: list[CheckResult]
     pending: list[AnswerPending]
     failed: list[NdooError]
+    defects: list[Exception]
 
     @property
     def errors(self) -> list[NdooError]:
@@ -267,7 +297,7 @@ class _Outcome:
     @property
     def exit_code(self) -> ExitCode:
         """Failed if one failed, else not yet if one is still waiting."""
-        if self.failed:
+        if self.failed or self.defects:
             return ExitCode.FAILED
         return ExitCode.NOT_YET if self.pending else ExitCode.DONE
 
@@ -278,6 +308,10 @@ class _Outcome:
         from ndoo.check import collect as collect_answer
         from ndoo.cli.session import service_of
 
+        if submission.output in {result.output for result in self.collected}:
+            # Whatever --force may replace, it is not what this very run has written.
+            self.failed.append(OutputExists(submission.output))
+            return True
         try:
             self.collected.append(
                 await collect_answer(
@@ -296,9 +330,13 @@ class _Outcome:
             return False
         except NdooError as error:
             self.failed.append(error)
+        except OSError as error:
+            self.failed.append(system_failed(error))
+        except Exception as error:  # noqa: BLE001 -- a defect one list meets is told after the others
+            self.defects.append(error)
         return True
 
-    def show(self, *, json: bool) -> None:
+    def show(self, *, json: bool, debug: bool) -> None:
         """Show what was collected; what was not goes to standard error."""
         if json:
             write_json(
@@ -306,7 +344,8 @@ class _Outcome:
                     "collected": [_result_fields(result) for result in self.collected],
                     "pending": [error.local_id for error in self.pending],
                     "failed": [
-                        {"kind": type(error).__name__, "message": str(error)} for error in self.failed
+                        *({"kind": type(error).__name__, "message": str(error)} for error in self.failed),
+                        *({"kind": "Bug", "message": name_defect(error)} for error in self.defects),
                     ],
                 }
             )
@@ -315,8 +354,29 @@ class _Outcome:
                 _show_result(result, json=False)
         for error in self.errors:
             show_error([str(error)])
-        if not self.collected and not self.errors:
+        for defect in self.defects:
+            show_defect(defect, debug=debug)
+        if not (self.collected or self.errors or self.defects):
             note("nothing is waiting for an answer")
+
+
+_TOLD: Final = (AnswerPending, ListRejected, NotDelivered, MessageGone)
+"""Errors whose own texts say how it goes on with a submitted list."""
+
+
+def _once_submitted(error: NdooError, settings: Settings, local_id: str) -> NdooError:
+    """Make an error say that the list is away, unless there is nothing more to fetch for it."""
+    from ndoo.journal import Stage
+
+    if isinstance(error, _TOLD):
+        return error
+    # What was refused is no option any more, or it had been refused before the list was sent.
+    told = SystemFailed(str(error)) if isinstance(error, ConfigError) else error
+    with suppress(NdooError):  # a journal that cannot be read does not say that it has ended
+        if _journal(settings).get(local_id).stage in (Stage.COLLECTED, Stage.FAILED):
+            return told
+    told.args = (f"{told}; the list is submitted: 'ndoo collect {local_id}' fetches the answer",)
+    return told
 
 
 def _journal(settings: Settings) -> Any:

@@ -11,6 +11,7 @@ import typer
 from ndoo.cli import options
 from ndoo.cli.boundary import ExitCode, UsageError
 from ndoo.cli.show import moment, progress, show_error, show_facts, span, write_json
+from ndoo.errors import CacheAltered
 
 if TYPE_CHECKING:
     from ndoo.cache import CacheStatus
@@ -98,14 +99,23 @@ def filter_rows(  # noqa: PLR0913 -- one for each option
 
 
 def _keep(ctx: typer.Context, answer: Path | None, cache: Path | None) -> Keep:
-    from ndoo.cache import TemporaryCache
+    from ndoo.cache import TemporaryCache, read_status
     from ndoo.filtering import read_answer
 
     if cache is None:
         if answer is None:
             raise UsageError("give either --answer FILE or --cache FILE")
         return read_answer(answer).contains
-    return TemporaryCache.load(cache, options.settings_of(ctx).password.get_secret_value()).contains
+    settings = options.settings_of(ctx)
+    # Two mailboxes may have the same password, which is all that a cache is locked with.
+    made_for = read_status(cache).mailbox
+    if made_for != settings.mailbox:
+        raise CacheAltered(
+            cache,
+            f"this temporary cache was made for mailbox {made_for}, and this is {settings.mailbox}; "
+            "set NDOO_MAILBOX",
+        )
+    return TemporaryCache.load(cache, settings.password.get_secret_value()).contains
 
 
 @cache_app.command(epilog="Example: [bold]ndoo cache status patients.cache[/bold]")
