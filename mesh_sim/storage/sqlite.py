@@ -14,7 +14,7 @@ import queue
 import re
 import sqlite3
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,9 +97,20 @@ def connect(path: Path, *, synchronous: str, timeout: float = _LOCK_TIMEOUT_S) -
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=timeout)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    with closed_on_error(connection):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
     return connection
+
+
+@contextlib.contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close a connection that turns out to be of no use while it is being set up."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 @dataclass(slots=True)
@@ -117,9 +128,10 @@ class SqliteDatabase:
     def __init__(self, path: Path, schema: Sequence[str]) -> None:
         # FULL: a commit returns after its fsync, so what was answered 202 survives a power cut.
         self._writer = connect(path, synchronous="FULL")
-        for statement in schema:
-            self._writer.execute(statement)
-        self._reader = connect(path, synchronous="FULL")
+        with closed_on_error(self._writer):
+            for statement in schema:
+                self._writer.execute(statement)
+            self._reader = connect(path, synchronous="FULL")
         self._reader.execute("PRAGMA query_only = ON")
         self._read = SqliteTransaction(self._reader)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()

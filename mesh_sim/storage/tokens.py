@@ -15,7 +15,7 @@ from typing import Final
 
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.storage import sql
-from mesh_sim.storage.sqlite import connect
+from mesh_sim.storage.sqlite import closed_on_error, connect
 from ndoo.protocol import TOKEN_LIFETIME
 
 _KEEP_MINUTES: Final = int((2 * TOKEN_LIFETIME + timedelta(minutes=1)).total_seconds() // 60)
@@ -30,7 +30,8 @@ class SqliteTokens:
         # In WAL mode NORMAL writes without fsync, and unlike OFF cannot damage the file in a power cut. It
         # never waits for another process's lock inside a call, which would hold up the event loop.
         self._connection = connect(path, synchronous="NORMAL", timeout=0.0)
-        self._connection.execute(sql.TOKENS)
+        with closed_on_error(self._connection):
+            self._connection.execute(sql.TOKENS)
         self._forgotten_before = 0
 
     async def use(self, digest: bytes, *, minute: int, now_minute: int) -> bool:
