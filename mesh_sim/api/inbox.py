@@ -67,20 +67,21 @@ def _link(mailbox: Mailbox, query: dict[str, Any]) -> str:
 
 async def download_message(request: web.Request, mailbox: Mailbox) -> web.StreamResponse:
     """Give a message, or the first chunk of one."""
-    return await _download(request, mailbox, 1)
+    return await _download(request, mailbox, wanted_version(request), 1)
 
 
 async def download_chunk(request: web.Request, mailbox: Mailbox) -> web.StreamResponse:
     """Give one chunk."""
-    wanted_version(request)
+    version = wanted_version(request)
     validator = Validator(request)
     number = validator.path_integer("chunk_number", low=1)
     validator.check()
-    return await _download(request, mailbox, number)
+    return await _download(request, mailbox, version, number)
 
 
-async def _download(request: web.Request, mailbox: Mailbox, number: int) -> web.StreamResponse:
-    version = wanted_version(request)
+async def _download(
+    request: web.Request, mailbox: Mailbox, version: ApiVersion, number: int
+) -> web.StreamResponse:
     exchange = request.app[EXCHANGE]
     message, chunk = await exchange.download(mailbox, request.match_info["message_id"].upper(), number)
     return await send_body(request, version, message, chunk, exchange.payload(chunk))

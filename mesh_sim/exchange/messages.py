@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from mesh_sim.exchange.states import Status
-from ndoo.protocol import ErrorCode
+from ndoo.protocol import ErrorCode, message_id
 
 INLINE_LIMIT: Final = 64 * 1024
 """Bodies up to this many bytes are kept beside their message, larger ones in the payload store."""
+
+
+def new_message_id(at: datetime) -> str:
+    """Make the id of a message that comes into being at ``at``."""
+    return message_id(at, secrets.token_hex(3).upper())
 
 
 class MessageType(StrEnum):

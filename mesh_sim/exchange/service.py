@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,10 +21,10 @@ from mesh_sim.exchange.errors import (
     UploadFinished,
 )
 from mesh_sim.exchange.filters import WorkflowFilter
-from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Stored
+from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Stored, new_message_id
 from mesh_sim.exchange.ports import Listed, MessageStore, PayloadStore
 from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
-from ndoo.protocol import INBOX_EXPIRY, MAX_REQUEST_BYTES, ChunkRange, Codes, message_id
+from ndoo.protocol import INBOX_EXPIRY, MAX_REQUEST_BYTES, ChunkRange, Codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Exchange:
 
     def new_message_id(self) -> str:
         """Make the id of a message that comes into being now."""
-        return message_id(self._now(), secrets.token_hex(3).upper())
+        return new_message_id(self._now())
 
     # -- sending (sections 12 and 13) ---------------------------------------------------------------
 

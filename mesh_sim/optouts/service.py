@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from mesh_sim.clock import SimulatedClock
 from mesh_sim.exchange.arrivals import Arrivals
 from mesh_sim.exchange.directory import Directory, Mailbox
 from mesh_sim.exchange.errors import StorageFailed
-from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Metadata
+from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Metadata, new_message_id
 from mesh_sim.exchange.states import Status, Step, advance
 from mesh_sim.optouts.answers import GZIP, CheckedList, Fingerprint, KeepClaim, ListDesk
 from mesh_sim.optouts.checker import ListChecker
@@ -24,7 +23,7 @@ from mesh_sim.optouts.silence import why_no_reply
 from mesh_sim.optouts.submissions import Claim, ClaimLost, Conclusion, Outcome, Reply, State, Submissions
 from ndoo.cache import CacheHeader, CacheWriter
 from ndoo.lists import NumberRule
-from ndoo.protocol import RECEIPT_SUBJECT, WORKFLOW_CACHE, message_id
+from ndoo.protocol import RECEIPT_SUBJECT, WORKFLOW_CACHE
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +181,7 @@ class OptOutService:
         """Address a message from the service back to the submitter."""
         now = self._clock.now()
         message = Message(
-            message_id=message_id(now, secrets.token_hex(3).upper()),
+            message_id=new_message_id(now),
             message_type=MessageType.DATA,
             sender=submission.recipient,
             recipient=submission.sender,
