@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from mesh_sim.api import routes
 from mesh_sim.api.errors import errors_to_bodies
 from mesh_sim.api.header_bytes import prepare_headers
 from mesh_sim.api.http_log import http_log
 from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
-from mesh_sim.api.routes import ROUTES
+from mesh_sim.api.operations import OPERATION_NAMES
 from mesh_sim.certs import CertificateError, server_context
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Relaxation, Settings, SettingsError, Tls
@@ -151,7 +152,8 @@ async def running(settings: Settings, clock: SimulatedClock | None = None) -> As
             app[EXCHANGE] = core.exchange
             app[SETTINGS] = settings
             app[TOKENS] = tokens
-            app.add_routes(ROUTES)
+            app[OPERATION_NAMES] = routes.OPERATION_NAMES
+            app.add_routes(routes.ROUTES)
             app.on_response_prepare.append(prepare_headers)
             async with _listening(app, settings, tls) as url:
                 yield Server(url, core)

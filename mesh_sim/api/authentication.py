@@ -10,13 +10,13 @@ from typing import Final
 from aiohttp import web
 
 from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
+from mesh_sim.api.operations import Handler
 from mesh_sim.clock import real_now
 from mesh_sim.config import Relaxation
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import StorageFailed, Unauthorised
 from ndoo.protocol import TOKEN_LIFETIME, Codes, Token, TokenError, TokenFault
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MailboxHandler = Callable[[web.Request, Mailbox], Awaitable[web.StreamResponse]]
 
 _TEXTS: Final = {
@@ -31,28 +31,43 @@ _ALWAYS: Final = 1 << 40
 """Kept under this minute, a token outside the two hours is remembered for ever."""
 
 
-def authenticated(handler: MailboxHandler) -> Handler:
-    """Give the handler the mailbox that signed the request, or refuse before anything else is looked at."""
-
-    async def check_first(request: web.Request) -> web.StreamResponse:
-        mailbox, used = await authenticate(request)
-        try:
-            return await handler(request, mailbox)
-        except StorageFailed:
-            # Answered 503, which NHS's client tries again with the same token (section 22).
-            if used is not None:
-                await request.app[TOKENS].forget(used.digest, minute=used.minute)
-            raise
-
-    return check_first
-
-
 @dataclass(frozen=True, slots=True)
 class Used:
     """A token as it is remembered: its hash, and the minute it is kept under."""
 
     digest: bytes
     minute: int
+
+
+USED = web.RequestKey("used", Used)
+"""Where a request notes the token it used up, for whoever must give it back."""
+
+
+def authenticated(handler: MailboxHandler) -> Handler:
+    """Give the handler the mailbox that signed the request, or refuse before anything else is looked at."""
+
+    async def check_first(request: web.Request) -> web.StreamResponse:
+        mailbox, used = await authenticate(request)
+        if used is not None:
+            request[USED] = used
+        try:
+            return await handler(request, mailbox)
+        except StorageFailed:
+            # Answered 503, which NHS's client tries again with the same token (section 22).
+            await give_token_back(request)
+            raise
+
+    return check_first
+
+
+async def give_token_back(request: web.Request) -> None:
+    """Make the token of a request good again, where one was used up.
+
+    Raises:
+        StorageFailed: it could not be forgotten.
+    """
+    if (used := request.get(USED)) is not None:
+        await request.app[TOKENS].forget(used.digest, minute=used.minute)
 
 
 async def authenticate(request: web.Request) -> tuple[Mailbox, Used | None]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mesh_sim.api.answers import json_bytes, version_or_first
-from mesh_sim.api.authentication import Handler
+from mesh_sim.api.operations import Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
 from mesh_sim.exchange import errors
 from mesh_sim.gzip import GzipError
@@ -66,7 +66,7 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
             _log_refusal(request, 500, f"its sender declared the message gzip: {error}")
             answer = _json(500, {"message": errors.INTERNAL})
         case _:
-            log.error("%s failed", request.match_info.route.name, exc_info=error)
+            log.error("%s failed", operation_of(request), exc_info=error)
             answer = _json(500, {"message": errors.INTERNAL})
     return answer
 
@@ -113,4 +113,4 @@ def _json(
 def _log_refusal(request: web.Request, status: int, why: str) -> None:
     # The mailbox is as the caller wrote it, so it may be anything: quoted, and cut.
     mailbox = request.match_info.get("mailbox_id", "-")[:40]
-    log.info("%d %s for mailbox %r: %s", status, request.match_info.route.name, mailbox, why)
+    log.info("%d %s for mailbox %r: %s", status, operation_of(request), mailbox, why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from mesh_sim.api.authentication import authenticated
@@ -16,6 +18,7 @@ from mesh_sim.api.inbox import (
     look_at_message,
 )
 from mesh_sim.api.lookup import look_up_endpoint, search_workflow
+from mesh_sim.api.operations import Handler
 from mesh_sim.api.outbox import send_chunk, send_message
 from mesh_sim.api.tracking import track_local_id, track_message
 
@@ -25,32 +28,38 @@ MESSAGE = BOX + "/inbox/{message_id}"
 
 HEALTH_PATHS = ("/health", "/_status", "/_ping", "/healthcheck", MX + "/_ping", MX + "/deepping")
 
-# Fixed second segments stand before {mailbox_id}. A name is the operation, for logs and faults.
+# Fixed second segments stand before {mailbox_id}. A name is the operation, for logs, journal and faults.
+_OPERATIONS: list[tuple[str, str, str, Handler]] = [
+    ("lookup", "GET", MX + "/endpointlookup/{ods_code}/{workflow_id}", look_up_endpoint),
+    ("workflowsearch", "GET", MX + "/workflowsearch/{workflow_id}", search_workflow),
+    ("handshake", "POST", BOX, authenticated(handshake)),
+    ("handshake", "GET", BOX, authenticated(handshake)),
+    ("send", "POST", BOX + "/outbox", authenticated(send_message)),
+    ("track", "GET", BOX + "/outbox/tracking", authenticated(track_message)),
+    ("track-local-id", "GET", BOX + "/outbox/tracking/{local_id}", authenticated(track_local_id)),
+    ("send-chunk", "POST", BOX + "/outbox/{message_id}/{chunk_number}", authenticated(send_chunk)),
+    ("list", "GET", BOX + "/inbox", authenticated(list_inbox)),
+    ("count", "GET", BOX + "/count", authenticated(count_messages)),
+    ("update", "POST", BOX + "/update", authenticated(update)),
+    ("download", "GET", MESSAGE, authenticated(download_message)),
+    ("head", "HEAD", MESSAGE, authenticated(look_at_message)),
+    ("acknowledge", "PUT", MESSAGE + "/status/acknowledged", authenticated(acknowledge_message)),
+    ("download-chunk", "GET", MESSAGE + "/{chunk_number}", authenticated(download_chunk)),
+]
+
+OPERATIONS: Final = tuple(dict.fromkeys(operation for operation, *_ in _OPERATIONS))
+"""The names of what a client can ask MESH for."""
+
+OPERATION_NAMES: Final = {handler: operation for operation, _, _, handler in _OPERATIONS}
+
+
+def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
+    # HEAD is an operation of its own, and only on messages (section 2).
+    return web.get(path, handler, allow_head=False) if method == "GET" else web.route(method, path, handler)
+
+
 ROUTES = [
-    *(web.get(path, ping, allow_head=False) for path in HEALTH_PATHS),
-    web.get("/admin/ready", ready, allow_head=False),
-    web.get(
-        MX + "/endpointlookup/{ods_code}/{workflow_id}", look_up_endpoint, name="lookup", allow_head=False
-    ),
-    web.get(MX + "/workflowsearch/{workflow_id}", search_workflow, name="workflowsearch", allow_head=False),
-    web.post(BOX, authenticated(handshake), name="handshake"),
-    web.get(BOX, authenticated(handshake), allow_head=False),
-    web.post(BOX + "/outbox", authenticated(send_message), name="send"),
-    web.get(BOX + "/outbox/tracking", authenticated(track_message), name="track", allow_head=False),
-    web.get(
-        BOX + "/outbox/tracking/{local_id}",
-        authenticated(track_local_id),
-        name="track-local-id",
-        allow_head=False,
-    ),
-    web.post(BOX + "/outbox/{message_id}/{chunk_number}", authenticated(send_chunk), name="send-chunk"),
-    web.get(BOX + "/inbox", authenticated(list_inbox), name="list", allow_head=False),
-    web.get(BOX + "/count", authenticated(count_messages), name="count", allow_head=False),
-    web.post(BOX + "/update", authenticated(update), name="update"),
-    web.get(MESSAGE, authenticated(download_message), name="download", allow_head=False),
-    web.head(MESSAGE, authenticated(look_at_message), name="head"),
-    web.put(MESSAGE + "/status/acknowledged", authenticated(acknowledge_message), name="acknowledge"),
-    web.get(
-        MESSAGE + "/{chunk_number}", authenticated(download_chunk), name="download-chunk", allow_head=False
-    ),
+    *(_route("GET", path, ping) for path in HEALTH_PATHS),
+    _route("GET", "/admin/ready", ready),
+    *(_route(method, path, handler) for _, method, path, handler in _OPERATIONS),
 ]
