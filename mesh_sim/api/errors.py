@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mesh_sim.api.answers import json_bytes, version_or_first
+from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.operations import Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
 from mesh_sim.exchange import errors
@@ -53,6 +54,10 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
         case ValidationFailed():
             _log_refusal(request, 400, str(error))
             answer = _json(400, {"detail": error.faults})
+        case ControlRefused():
+            answer = _json(error.status, error.body())
+            if error.status == 401:
+                answer.headers["WWW-Authenticate"] = "Bearer"
         case web.HTTPNotFound():
             answer = await _not_found(request)
         case web.HTTPMethodNotAllowed():
