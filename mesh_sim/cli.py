@@ -107,8 +107,8 @@ def serve(
 def worker(data: Data = None, log_level: Log = LogLevel.INFO) -> None:
     """Run the opt-out service alone, beside servers that share its data folder."""
     with _failures():
-        from mesh_sim.app import open_core, working
         from mesh_sim.config import load_settings
+        from mesh_sim.core import open_core, working
 
         settings = load_settings(data=data)
         _start_logging(log_level)

@@ -37,6 +37,12 @@ class SimulatedClock:
         """Give the simulated time, in UTC."""
         return self._real() + self._offset
 
+    def set_offset(self, offset: timedelta) -> None:
+        """Put simulated time ``offset`` ahead of real time, and wake whoever sleeps by it."""
+        self._offset = offset
+        for sleeper in self._sleepers:
+            sleeper.set()
+
     def advance(self, by: timedelta) -> None:
         """Move simulated time forward.
 
@@ -45,13 +51,11 @@ class SimulatedClock:
         """
         if by < timedelta():
             raise ValueError("the clock can only be advanced, or reset")
-        self._offset += by
-        self._wake()
+        self.set_offset(self._offset + by)
 
     def reset(self) -> None:
         """Return to real time."""
-        self._offset = timedelta()
-        self._wake()
+        self.set_offset(timedelta())
 
     async def sleep_until(self, when: datetime) -> None:
         """Sleep until simulated time has reached ``when``."""
@@ -68,7 +72,3 @@ class SimulatedClock:
                     pass
         finally:
             self._sleepers.discard(changed)
-
-    def _wake(self) -> None:
-        for sleeper in self._sleepers:
-            sleeper.set()

@@ -20,7 +20,7 @@ def message_headers(message: Message, *, number: int, gzipped: bool = False) -> 
     total = 0 if report else message.total_chunks
     headers: dict[str, str] = {
         Header.FROM: "" if report else message.sender,
-        Header.TO: message.recipient,
+        Header.TO: message.intended_recipient or message.recipient,
         Header.WORKFLOW_ID: message.workflow_id,
         Header.CHUNK_RANGE: str(ChunkRange(number, total)),
         Header.TOTAL_CHUNKS: str(total),

@@ -40,6 +40,10 @@ class Directory:
     """The mailboxes and workflows of one exchange, indexed for look-ups."""
 
     def __init__(self, mailboxes: Iterable[Mailbox], workflows: Iterable[Workflow]) -> None:
+        self.replace(mailboxes, workflows)
+
+    def replace(self, mailboxes: Iterable[Mailbox], workflows: Iterable[Workflow]) -> None:
+        """Have these mailboxes and workflows take part from now on, and no others."""
         self._mailboxes = {mailbox.mailbox_id: mailbox for mailbox in mailboxes}
         self._workflows = {workflow.workflow_id: workflow for workflow in workflows}
 
@@ -47,6 +51,11 @@ class Directory:
     def mailboxes(self) -> tuple[Mailbox, ...]:
         """Every mailbox, in the order given."""
         return tuple(self._mailboxes.values())
+
+    @property
+    def workflows(self) -> tuple[Workflow, ...]:
+        """Every restricted workflow, in the order given."""
+        return tuple(self._workflows.values())
 
     def mailbox(self, mailbox_id: str) -> Mailbox | None:
         """Give the mailbox of this id (upper case), or None."""

@@ -79,7 +79,9 @@ class Message:
     """A message without its body. Times are aware, in UTC, on the simulated clock.
 
     ``position`` is its arrival number in the recipient's inbox, from 1; 0 while it is uploading.
-    ``file_size`` is the sum of its chunks' sizes once complete, 0 before.
+    ``file_size`` is the sum of its chunks' sizes once complete, 0 before. ``accepted_at`` is when it was
+    delivered. ``intended_recipient`` is, on a report, whom the undelivered message was for. ``in_inbox`` and
+    ``in_outbox`` end when the recipient's or the sender's mailbox is reset.
     """
 
     message_id: str
@@ -96,12 +98,20 @@ class Message:
     accepted_at: datetime | None = None
     acknowledged_at: datetime | None = None
     failure: Failure | None = None
+    intended_recipient: str = ""
+    in_inbox: bool = True
+    in_outbox: bool = True
 
     @property
     def file_name(self) -> str:
         """The file name as sent, or the message id with ``.dat`` (section 12)."""
         return self.metadata.file_name or f"{self.message_id}.dat"
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it is in its recipient's inbox, to be listed and collected."""
+        return self.status is Status.ACCEPTED and self.in_inbox
+
     def expires_at(self, lifetime: timedelta) -> datetime:
-        """When it leaves the inbox uncollected, ``lifetime`` after its creation (section 14)."""
-        return self.created_at + lifetime
+        """When it leaves the inbox uncollected, ``lifetime`` after its delivery (section 20)."""
+        return (self.accepted_at or self.created_at) + lifetime

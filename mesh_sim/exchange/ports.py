@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from mesh_sim.exchange.filters import WorkflowFilter
-from mesh_sim.exchange.messages import Chunk, Message, Stored
+from mesh_sim.exchange.messages import Chunk, Failure, Message, MessageType, Stored
+from mesh_sim.exchange.states import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,55 @@ class Listed:
     message_id: str
 
 
+class Side(StrEnum):
+    """A mailbox's two sides."""
+
+    INBOX = "inbox"
+    OUTBOX = "outbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a history goes on: the creation time and the id of the message before it."""
+
+    created_at: datetime
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a message must be; None where anything will do."""
+
+    recipient: str | None = None
+    sender: str | None = None
+    workflow_id: str | None = None
+    local_id: str | None = None
+    subject: str | None = None
+    status: Status | None = None
+    message_type: MessageType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """When the oldest message of a kind was delivered or, unfinished, begun; None where there is none."""
+
+    waiting_since: datetime | None
+    delivered_since: datetime | None
+    unfinished_since: datetime | None
+
+
+MakeReport = Callable[[Message], "Message | None"]
+"""Makes the report on a message that has just become undeliverable, or none."""
+
+
 class MessageStore(Protocol):
     """Messages, their chunks and the order of arrival; every write is durable once it returns."""
 
-    async def add(self, message: Message, chunk: Chunk) -> Message:
-        """Keep a new message with its first chunk; an accepted one gets its arrival position."""
+    async def add(self, message: Message, chunks: Sequence[Chunk]) -> Message:
+        """Keep a new message with the chunks it has so far; an accepted one gets its arrival position."""
+
+    async def add_all(self, drafts: Sequence[tuple[Message, Sequence[Chunk]]]) -> Sequence[Message]:
+        """Keep several new messages, all of them or none."""
 
     async def add_chunk(self, message_id: str, chunk: Chunk, *, at: datetime, need_all: bool) -> Message:
         """Keep a further chunk, or one sent again; complete the message if it was the last one needed.
@@ -57,6 +103,53 @@ class MessageStore(Protocol):
 
     async def sent(self, mailbox_id: str, local_id: str) -> Sequence[Message]:
         """Give up to two messages that this mailbox sent with this local id."""
+
+    async def history(
+        self, mailbox_id: str, side: Side, *, since: datetime, before: Moment | None, limit: int
+    ) -> Sequence[Message]:
+        """List what a mailbox was sent (complete messages only) or sent, created after ``since``.
+
+        Newest first; ``before`` continues after the last one of an earlier page.
+        """
+
+    async def find(self, wanted: Wanted, limit: int) -> Sequence[Message]:
+        """List messages that are as ``wanted``, oldest first."""
+
+
+class MessageUpkeep(Protocol):
+    """What happens to messages by themselves or by an administrator; every write is durable."""
+
+    async def expire(
+        self, *, delivered_by: datetime, at: datetime, limit: int, report: MakeReport
+    ) -> Sequence[tuple[Message, Message | None]]:
+        """Take messages that have waited since ``delivered_by`` out of their inboxes, the oldest first.
+
+        Each becomes undeliverable, and in the same step the report that ``report`` makes of it, if it does,
+        is delivered. Gives the messages and their reports.
+        """
+
+    async def delete_delivered(self, *, by: datetime, limit: int) -> Sequence[str]:
+        """Delete messages delivered by then, whatever became of them; give their ids."""
+
+    async def delete_unfinished(self, *, by: datetime, limit: int) -> Sequence[str]:
+        """Delete messages begun by then and never complete; give their ids."""
+
+    async def ages(self) -> Ages:
+        """Give the oldest of each kind that time does something to."""
+
+    async def set_status(
+        self, message_id: str, status: Status, *, at: datetime, failure: Failure | None
+    ) -> Message | None:
+        """Put a message into any status; None if there is no such message.
+
+        An accepted one arrives anew. ``failure`` stays with the message; None leaves what it has.
+        """
+
+    async def reset(self) -> None:
+        """Forget every message."""
+
+    async def reset_mailbox(self, mailbox_id: str) -> None:
+        """Empty one mailbox's inbox and outbox; what another mailbox holds stays there."""
 
 
 class PayloadStore(Protocol):

@@ -20,6 +20,7 @@ from mesh_sim.exchange.errors import (
     StorageFailed,
     UploadFinished,
 )
+from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.exchange.filters import WorkflowFilter
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Stored, new_message_id
 from mesh_sim.exchange.ports import Listed, MessageStore, PayloadStore
@@ -59,6 +60,7 @@ class Exchange:
     ) -> None:
         self.directory = directory
         self.arrivals = Arrivals()
+        self.events = Events()
         self.rules = rules
         self._messages = messages
         self._payloads = payloads
@@ -96,8 +98,8 @@ class Exchange:
             metadata=draft.metadata,
             accepted_at=now if whole else None,
         )
-        message = await self._keep(body, self._messages.add(message, Chunk(1, size, body)))
-        self._announce(message)
+        message = await self._keep(body, self._messages.add(message, [Chunk(1, size, body)]))
+        self.announce(message)
         return message
 
     async def send_chunk(
@@ -131,6 +133,8 @@ class Exchange:
             raise NotFound(why="no such message")
         if message.sender != sender.mailbox_id:
             raise Forbidden(why="the message was begun by another mailbox")
+        if not message.in_outbox:
+            raise NotFound(why="the mailbox was reset since")
         if message.status is not Status.UPLOADING:
             raise UploadFinished(why="the message is complete already")
         if number > message.total_chunks:
@@ -152,7 +156,7 @@ class Exchange:
             )
         except IllegalStep as error:  # it was completed while this body came in
             raise UploadFinished(why=str(error)) from error
-        self._announce(message)
+        self.announce(message)
         return message
 
     async def _keep(self, body: Inline | Stored, write: Awaitable[Message]) -> Message:
@@ -197,6 +201,8 @@ class Exchange:
             raise NotFound(Codes.MESSAGE_UNKNOWN)
         if message.recipient != mailbox.mailbox_id:
             raise Forbidden(why="only the recipient may download a message")
+        if not message.in_inbox:
+            raise NotFound(Codes.MESSAGE_UNKNOWN, why="the mailbox was reset since")
         self._check_available(message)
         if message.message_type is MessageType.REPORT:
             return message, Chunk(number, 0, Inline(b""))
@@ -222,9 +228,11 @@ class Exchange:
             NotFound, Gone: by the HEAD column of section 8.
         """
         message = await self._messages.message(message_id)
-        if message is None or mailbox.mailbox_id not in (message.recipient, message.sender):
-            raise NotFound(Codes.MESSAGE_UNKNOWN)
-        if message.recipient == mailbox.mailbox_id:
+        received = message is not None and message.in_inbox and message.recipient == mailbox.mailbox_id
+        sent = message is not None and message.in_outbox and message.sender == mailbox.mailbox_id
+        if message is None or not (received or sent):
+            raise NotFound(Codes.MESSAGE_UNKNOWN, why="this mailbox has no such message")
+        if received:
             self._check_available(message)
         return message
 
@@ -246,12 +254,16 @@ class Exchange:
             raise NotFound(Codes.MESSAGE_UNKNOWN)
         if message.recipient != mailbox.mailbox_id:
             raise Forbidden(why="only the recipient may acknowledge a message")
+        if not message.in_inbox:
+            raise NotFound(Codes.MESSAGE_UNKNOWN, why="the mailbox was reset since")
         if message.status is not Status.ACCEPTED:
             return
+        now = self._now()
         try:
-            await self._messages.acknowledge(message_id, at=self._now())
+            message = await self._messages.acknowledge(message_id, at=now)
         except IllegalStep:  # another request was quicker; the outcome is the same
             return
+        self.events.message(Kind.ACKNOWLEDGED, now, message)
 
     # -- tracking (section 14) ----------------------------------------------------------------------
 
@@ -262,7 +274,7 @@ class Exchange:
             NotFound: unknown, or sent by another mailbox.
         """
         message = await self._messages.message(message_id)
-        if message is None or message.sender != mailbox.mailbox_id:
+        if message is None or message.sender != mailbox.mailbox_id or not message.in_outbox:
             raise NotFound(why="this mailbox sent no such message")
         return message
 
@@ -280,6 +292,10 @@ class Exchange:
             raise Ambiguous
         return found[0]
 
-    def _announce(self, message: Message) -> None:
+    def announce(self, message: Message) -> None:
+        """Tell whoever waits for it of a message that arrived, or has just begun to."""
         if message.status is Status.ACCEPTED:
             self.arrivals.notify(message.recipient)
+            self.events.message(Kind.ACCEPTED, self._now(), message)
+        elif message.status is Status.UPLOADING:
+            self.events.message(Kind.UPLOADING, self._now(), message)

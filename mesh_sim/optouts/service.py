@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from mesh_sim.clock import SimulatedClock
-from mesh_sim.exchange.arrivals import Arrivals
 from mesh_sim.exchange.directory import Directory, Mailbox
 from mesh_sim.exchange.errors import StorageFailed
+from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Metadata, new_message_id
 from mesh_sim.exchange.states import Status, Step, advance
 from mesh_sim.optouts.answers import GZIP, CheckedList, Fingerprint, KeepClaim, ListDesk
@@ -50,15 +50,18 @@ class OptOutService:
         directory: Directory,
         *,
         clock: SimulatedClock,
-        arrivals: Arrivals,
+        announce: Callable[[Message], None],
+        events: Events,
         terms: Terms,
     ) -> None:
+        """Make one; ``announce`` is told of each message delivered, ``events`` of each submission's fate."""
         self._submissions = submissions
         self._desk = desk
         self._register = register
         self._directory = directory
         self._clock = clock
-        self._arrivals = arrivals
+        self._announce = announce
+        self._events = events
         self._terms = terms
 
     async def handle(self, claim: Claim, keep_claim: KeepClaim) -> None:
@@ -91,7 +94,8 @@ class OptOutService:
         async def deliver() -> None:
             if not await self._submissions.receipt(claim, receipt, due_at):
                 raise ClaimLost
-            self._arrivals.notify(claim.message.sender)
+            self._announce(receipt.message)
+            self._publish(claim.message, "receipted", due_at=due_at.isoformat())
 
         await _to_its_end(deliver())
         log.info(
@@ -139,11 +143,53 @@ class OptOutService:
             recorded = await self._submissions.submission(message.message_id)
             if recorded is None or recorded.outcome is not Outcome.GONE:
                 raise ClaimLost
-            _tell(message, Conclusion(Outcome.GONE, self._clock.now(), recorded.reason))
+            self._tell(message, Conclusion(Outcome.GONE, self._clock.now(), recorded.reason))
             return
-        _tell(message, conclusion)
-        if answer:
-            self._arrivals.notify(message.sender)
+        for reply in (conclusion.receipt, answer):
+            if reply:
+                self._announce(reply.message)
+        acknowledged = replace(message, status=Status.ACKNOWLEDGED)
+        self._events.message(Kind.ACKNOWLEDGED, conclusion.at, acknowledged)
+        self._tell(message, conclusion)
+
+    def _tell(self, message: Message, conclusion: Conclusion) -> None:
+        """Say how a submission ended, in the log and to who watches, without a word of what it held."""
+        self._publish(
+            message,
+            conclusion.outcome.value,
+            reason=conclusion.reason,
+            submitted=conclusion.submitted,
+            returned=conclusion.returned,
+        )
+        if conclusion.answer is None:
+            log.warning(
+                "submission %s from %s gets no reply: %s",
+                message.message_id,
+                message.sender,
+                conclusion.reason,
+            )
+            return
+        log.info(
+            "submission %s from %s: %s, %d records submitted, %d returned%s",
+            message.message_id,
+            message.sender,
+            conclusion.outcome,
+            conclusion.submitted,
+            conclusion.returned,
+            f" ({conclusion.reason})" if conclusion.reason else "",
+        )
+
+    def _publish(self, message: Message, outcome: str, **data: str | int) -> None:
+        self._events.publish(
+            Kind.SUBMISSION,
+            self._clock.now(),
+            message_id=message.message_id,
+            sender=message.sender,
+            workflow_id=message.workflow_id,
+            local_id=message.metadata.local_id,
+            outcome=outcome,
+            **data,
+        )
 
     def _cache(self, message: Message, sender: Mailbox, at: datetime) -> CacheWriter | None:
         if message.workflow_id != WORKFLOW_CACHE:
@@ -201,24 +247,6 @@ def _without_reply(message: Message, now: datetime) -> Conclusion | None:
         return Conclusion(Outcome.GONE, now)
     silence = why_no_reply(message)
     return Conclusion(Outcome.SILENT, now, silence) if silence else None
-
-
-def _tell(message: Message, conclusion: Conclusion) -> None:
-    """Say in the log how a submission ended, without a word of what it held."""
-    if conclusion.answer is None:
-        log.warning(
-            "submission %s from %s gets no reply: %s", message.message_id, message.sender, conclusion.reason
-        )
-        return
-    log.info(
-        "submission %s from %s: %s, %d records submitted, %d returned%s",
-        message.message_id,
-        message.sender,
-        conclusion.outcome,
-        conclusion.submitted,
-        conclusion.returned,
-        f" ({conclusion.reason})" if conclusion.reason else "",
-    )
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -7,19 +7,23 @@ The functions that take a transaction are building blocks: whoever needs several
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Final
 
 from mesh_sim.exchange.filters import Match, WorkflowFilter
 from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata, Stored
-from mesh_sim.exchange.ports import Listed
+from mesh_sim.exchange.ports import Listed, Moment, Side, Wanted
 from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
 from mesh_sim.storage import sql
 from mesh_sim.storage.database import Database, Row, Transaction
 from mesh_sim.storage.times import from_micros, micros
 from ndoo.protocol import ErrorCode
 
-_FILTERED_INBOX = {
+_NEVER: Final = 2**63 - 1
+"""Later than any message."""
+
+_FILTERED_INBOX: Final = {
     Match.EQUALS: sql.INBOX_WORKFLOW,
     Match.BEGINS: sql.INBOX_WORKFLOW_BEGINS,
     Match.CONTAINS: sql.INBOX_WORKFLOW_CONTAINS,
@@ -32,9 +36,17 @@ class SqlMessageStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, message: Message, chunk: Chunk) -> Message:
-        """Keep a new message with its first chunk; an accepted one gets its arrival position."""
-        return await self._database.write(lambda tx: insert(tx, message, [chunk]))
+    async def add(self, message: Message, chunks: Sequence[Chunk]) -> Message:
+        """Keep a new message with the chunks it has so far; an accepted one gets its arrival position."""
+        return await self._database.write(lambda tx: insert(tx, message, chunks))
+
+    async def add_all(self, drafts: Sequence[tuple[Message, Sequence[Chunk]]]) -> Sequence[Message]:
+        """Keep several new messages, all of them or none."""
+
+        async def insert_all(tx: Transaction) -> list[Message]:
+            return [await insert(tx, message, chunks) for message, chunks in drafts]
+
+        return await self._database.write(insert_all)
 
     async def add_chunk(self, message_id: str, chunk: Chunk, *, at: datetime, need_all: bool) -> Message:
         """Keep a further chunk, or one sent again; complete the message if it was the last one needed."""
@@ -76,7 +88,25 @@ class SqlMessageStore:
     async def sent(self, mailbox_id: str, local_id: str) -> Sequence[Message]:
         """Give up to two messages that this mailbox sent with this local id."""
         rows = await self._database.read(lambda tx: tx.fetch(sql.SENT_WITH_LOCAL_ID, mailbox_id, local_id))
-        return [_message(row) for row in rows]
+        return [as_message(row) for row in rows]
+
+    async def history(
+        self, mailbox_id: str, side: Side, *, since: datetime, before: Moment | None, limit: int
+    ) -> Sequence[Message]:
+        """List what a mailbox was sent or sent, newest first."""
+        statement = sql.RECEIVED if side is Side.INBOX else sql.SENT
+        created_at, message_id = (micros(before.created_at), before.message_id) if before else (_NEVER, "")
+        rows = await self._database.read(
+            lambda tx: tx.fetch(statement, mailbox_id, micros(since), created_at, message_id, limit)
+        )
+        return [as_message(row) for row in rows]
+
+    async def find(self, wanted: Wanted, limit: int) -> Sequence[Message]:
+        """List messages that are as ``wanted``, oldest first."""
+        given = {name: value for name, value in asdict(wanted).items() if value is not None}
+        statement = sql.find_messages(tuple(given))
+        rows = await self._database.read(lambda tx: tx.fetch(statement, *given.values(), limit))
+        return [as_message(row) for row in rows]
 
 
 # -- inside a transaction ---------------------------------------------------------------------------
@@ -86,7 +116,7 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
     """Keep a new message with the chunks it has so far; an accepted one gets its arrival position."""
     if message.status is Status.ACCEPTED:
         size = sum(chunk.size for chunk in chunks)
-        message = replace(message, file_size=size, position=await _arrive(tx, message.recipient))
+        message = replace(message, file_size=size, position=await arrive(tx, message.recipient))
     failure = message.failure
     metadata = message.metadata
     await tx.execute(
@@ -117,6 +147,9 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
         failure.error.code if failure else "",
         failure.error.text if failure else "",
         failure.linked_message_id if failure else "",
+        message.intended_recipient,
+        int(message.in_inbox),
+        int(message.in_outbox),
         len(chunks),
         sum(chunk.size for chunk in chunks),
     )
@@ -148,7 +181,7 @@ async def add_chunk(
         message,
         status=advance(message.status, Step.COMPLETE),
         file_size=int(size),
-        position=await _arrive(tx, message.recipient),
+        position=await arrive(tx, message.recipient),
         accepted_at=at,
     )
     await tx.execute(
@@ -166,14 +199,15 @@ async def acknowledge(tx: Transaction, message_id: str, at: datetime) -> Message
     message = await _expect(tx, message_id, Step.ACKNOWLEDGE)
     message = replace(message, status=advance(message.status, Step.ACKNOWLEDGE), acknowledged_at=at)
     await tx.execute(sql.SET_ACKNOWLEDGED, message_id, message.status.value, micros(at))
-    await tx.execute(sql.LEAVE, message.recipient)
+    if message.in_inbox:
+        await tx.execute(sql.LEAVE, message.recipient)
     return message
 
 
 async def fetch(tx: Transaction, message_id: str) -> Message | None:
     """Give one message, or None."""
     row = await tx.fetch_row(sql.MESSAGE, message_id)
-    return _message(row) if row else None
+    return as_message(row) if row else None
 
 
 async def fetch_chunk(tx: Transaction, message_id: str, number: int) -> Chunk | None:
@@ -193,7 +227,8 @@ async def _expect(tx: Transaction, message_id: str, step: Step) -> Message:
     return message
 
 
-async def _arrive(tx: Transaction, mailbox_id: str) -> int:
+async def arrive(tx: Transaction, mailbox_id: str) -> int:
+    """Give the next arrival position of an inbox, and count one more message waiting in it."""
     row = await tx.fetch_row(sql.ARRIVE, mailbox_id)
     assert row is not None  # noqa: S101 - RETURNING of an upsert always gives its row
     return int(row[0])
@@ -205,7 +240,7 @@ async def _put_chunk(tx: Transaction, message_id: str, chunk: Chunk) -> None:
     await tx.execute(sql.PUT_CHUNK, message_id, chunk.number, chunk.size, inline, key)
 
 
-def _message(row: Row) -> Message:
+def as_message(row: Row) -> Message:
     """Read a row of :data:`mesh_sim.storage.sql.MESSAGE_COLUMNS`."""
     failure = None
     if row[21] is not None:
@@ -235,4 +270,7 @@ def _message(row: Row) -> Message:
         accepted_at=from_micros(row[19]),
         acknowledged_at=from_micros(row[20]),
         failure=failure,
+        intended_recipient=row[26],
+        in_inbox=bool(row[27]),
+        in_outbox=bool(row[28]),
     )

@@ -5,7 +5,11 @@ Times are microseconds since 1970 in UTC; flags are 0 or 1; text that was never 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+VERSION: Final = 2
+"""Of the schema; grows with every change that a file made earlier does not have."""
 
 SCHEMA: Final = (
     """
@@ -36,6 +40,9 @@ SCHEMA: Final = (
         failure_code      TEXT NOT NULL,
         failure_text      TEXT NOT NULL,
         linked_message_id TEXT NOT NULL,
+        intended_recipient TEXT NOT NULL,
+        in_inbox          INTEGER NOT NULL,
+        in_outbox         INTEGER NOT NULL,
         chunks_here       INTEGER NOT NULL,
         bytes_here        BIGINT NOT NULL
     )
@@ -43,9 +50,19 @@ SCHEMA: Final = (
     # Covers the inbox list and its workflow filter without touching the table.
     """
     CREATE INDEX IF NOT EXISTS messages_inbox ON messages (recipient, position, workflow_id, message_id)
-        WHERE status = 'accepted'
+        WHERE status = 'accepted' AND in_inbox = 1
     """,
     "CREATE INDEX IF NOT EXISTS messages_local_id ON messages (sender, local_id) WHERE local_id <> ''",
+    # Everything a mailbox received or sent, newest first.
+    "CREATE INDEX IF NOT EXISTS messages_received ON messages (recipient, created_at, message_id)",
+    "CREATE INDEX IF NOT EXISTS messages_sent ON messages (sender, created_at, message_id)",
+    # What housekeeping looks for: the longest waiting, the longest delivered, the longest unfinished.
+    """
+    CREATE INDEX IF NOT EXISTS messages_waiting ON messages (accepted_at)
+        WHERE status = 'accepted' AND in_inbox = 1
+    """,
+    "CREATE INDEX IF NOT EXISTS messages_delivered ON messages (accepted_at) WHERE accepted_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (created_at) WHERE accepted_at IS NULL",
     """
     CREATE TABLE IF NOT EXISTS chunks (
         message_id  TEXT NOT NULL,
@@ -68,29 +85,76 @@ SCHEMA: Final = (
     """,
     # Bodies that no row names any more, until their files are gone too.
     "CREATE TABLE IF NOT EXISTS discarded (payload_key TEXT PRIMARY KEY)",
+    # What the control API set and every process of the simulator follows, as one small text a name.
+    """
+    CREATE TABLE IF NOT EXISTS control (
+        name    TEXT PRIMARY KEY,
+        version BIGINT NOT NULL,
+        content TEXT NOT NULL
+    )
+    """,
 )
 
 MESSAGE_COLUMNS: Final = (
     "message_id, message_type, sender, recipient, workflow_id, status, total_chunks, created_at, subject, "
     "local_id, partner_id, file_name, checksum, content_type, content_encoding, encrypted, compressed, "
     "file_size, position, accepted_at, acknowledged_at, failed_at, failure_event, failure_code, "
-    "failure_text, linked_message_id"
+    "failure_text, linked_message_id, intended_recipient, in_inbox, in_outbox"
 )
 
 INSERT_MESSAGE: Final = f"""
     INSERT INTO messages ({MESSAGE_COLUMNS}, chunks_here, bytes_here)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22, $23, $24, $25, $26, $27, $28)
+            $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
 """
 MESSAGE: Final = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE message_id = $1"
 SENT_WITH_LOCAL_ID: Final = f"""
     SELECT {MESSAGE_COLUMNS} FROM messages
-    WHERE sender = $1 AND local_id = $2 AND local_id <> '' LIMIT 2
+    WHERE sender = $1 AND local_id = $2 AND local_id <> '' AND in_outbox = 1 LIMIT 2
 """
+RECEIVED: Final = f"""
+    SELECT {MESSAGE_COLUMNS} FROM messages
+    WHERE recipient = $1 AND created_at > $2 AND (created_at, message_id) < ($3, $4)
+        AND status <> 'uploading' AND in_inbox = 1
+    ORDER BY created_at DESC, message_id DESC LIMIT $5
+"""
+SENT: Final = f"""
+    SELECT {MESSAGE_COLUMNS} FROM messages
+    WHERE sender = $1 AND created_at > $2 AND (created_at, message_id) < ($3, $4) AND in_outbox = 1
+    ORDER BY created_at DESC, message_id DESC LIMIT $5
+"""
+_FINDABLE: Final = frozenset(
+    ("recipient", "sender", "workflow_id", "local_id", "subject", "status", "message_type")
+)
+
+
+def find_messages(columns: Sequence[str]) -> str:
+    """Write the query for messages with given values in these columns, in this order, and then a limit.
+
+    Raises:
+        ValueError: a column is not one that messages are found by.
+    """
+    if not _FINDABLE.issuperset(columns):
+        raise ValueError(f"messages are not found by {', '.join(sorted(set(columns) - _FINDABLE))}")
+    conditions = [f"{column} = ${place}" for place, column in enumerate(columns, 1)]
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"""
+        SELECT {MESSAGE_COLUMNS} FROM messages {where}
+        ORDER BY created_at, message_id LIMIT ${len(columns) + 1}
+    """
+
+
 SET_ACCEPTED: Final = """
     UPDATE messages SET status = $2, file_size = $3, position = $4, accepted_at = $5 WHERE message_id = $1
 """
 SET_ACKNOWLEDGED: Final = "UPDATE messages SET status = $2, acknowledged_at = $3 WHERE message_id = $1"
+SET_STATUS: Final = """
+    UPDATE messages
+    SET status = $2, file_size = $3, position = $4, accepted_at = $5, acknowledged_at = $6, failed_at = $7,
+        failure_event = $8, failure_code = $9, failure_text = $10, linked_message_id = $11, in_inbox = $12
+    WHERE message_id = $1
+"""
+BYTES_HERE: Final = "SELECT bytes_here FROM messages WHERE message_id = $1"
 
 PUT_CHUNK: Final = """
     INSERT INTO chunks (message_id, number, size, inline, payload_key) VALUES ($1, $2, $3, $4, $5)
@@ -115,22 +179,23 @@ WAITING: Final = "SELECT waiting FROM inboxes WHERE mailbox_id = $1"
 
 INBOX: Final = """
     SELECT position, message_id FROM messages
-    WHERE recipient = $1 AND position > $2 AND status = 'accepted' ORDER BY position LIMIT $3
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND in_inbox = 1 ORDER BY position LIMIT $3
 """
 INBOX_WORKFLOW: Final = """
     SELECT position, message_id FROM messages
-    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND (workflow_id = $4) = ($5 = 0)
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND in_inbox = 1
+        AND (workflow_id = $4) = ($5 = 0)
     ORDER BY position LIMIT $3
 """
 INBOX_WORKFLOW_BEGINS: Final = """
     SELECT position, message_id FROM messages
-    WHERE recipient = $1 AND position > $2 AND status = 'accepted'
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND in_inbox = 1
         AND (substr(workflow_id, 1, length($4)) = $4) = ($5 = 0)
     ORDER BY position LIMIT $3
 """
 INBOX_WORKFLOW_CONTAINS: Final = """
     SELECT position, message_id FROM messages
-    WHERE recipient = $1 AND position > $2 AND status = 'accepted'
+    WHERE recipient = $1 AND position > $2 AND status = 'accepted' AND in_inbox = 1
         AND (replace(workflow_id, $4, '') <> workflow_id OR $4 = '') = ($5 = 0)
     ORDER BY position LIMIT $3
 """
@@ -139,6 +204,67 @@ DISCARD: Final = "INSERT INTO discarded (payload_key) VALUES ($1) ON CONFLICT (p
 DISCARDED: Final = "SELECT payload_key FROM discarded LIMIT 1000"
 FORGET_DISCARDED: Final = "DELETE FROM discarded WHERE payload_key = $1"
 PAYLOAD_KNOWN: Final = "SELECT 1 FROM chunks WHERE payload_key = $1"
+
+# -- housekeeping and resets ------------------------------------------------------------------------
+
+LONGEST_WAITING: Final = f"""
+    SELECT {MESSAGE_COLUMNS} FROM messages
+    WHERE status = 'accepted' AND in_inbox = 1 AND accepted_at <= $1 ORDER BY accepted_at LIMIT $2
+"""
+OLD_DELIVERED: Final = """
+    SELECT message_id FROM messages WHERE accepted_at IS NOT NULL AND accepted_at <= $1
+    ORDER BY accepted_at LIMIT $2
+"""
+OLD_UNFINISHED: Final = """
+    SELECT message_id FROM messages WHERE accepted_at IS NULL AND created_at <= $1
+    ORDER BY created_at LIMIT $2
+"""
+WAITING_SINCE: Final = "SELECT MIN(accepted_at) FROM messages WHERE status = 'accepted' AND in_inbox = 1"
+DELIVERED_SINCE: Final = "SELECT MIN(accepted_at) FROM messages WHERE accepted_at IS NOT NULL"
+UNFINISHED_SINCE: Final = "SELECT MIN(created_at) FROM messages WHERE accepted_at IS NULL"
+
+DISCARD_CHUNKS: Final = """
+    INSERT INTO discarded (payload_key)
+    SELECT payload_key FROM chunks WHERE message_id = $1 AND payload_key IS NOT NULL
+    ON CONFLICT (payload_key) DO NOTHING
+"""
+DELETE_CHUNKS: Final = "DELETE FROM chunks WHERE message_id = $1"
+DELETE_MESSAGE: Final = "DELETE FROM messages WHERE message_id = $1"
+DELETE_SUBMISSION: Final = "DELETE FROM submissions WHERE message_id = $1"
+
+# The WHERE tells SQLite's parser that ON CONFLICT is not a join's.
+DISCARD_ALL_CHUNKS: Final = """
+    INSERT INTO discarded (payload_key) SELECT payload_key FROM chunks WHERE payload_key IS NOT NULL
+    ON CONFLICT (payload_key) DO NOTHING
+"""
+# Arrival positions go on: a page token from before a reset must not skip what arrives after it.
+EMPTY: Final = (
+    DISCARD_ALL_CHUNKS,
+    "DELETE FROM chunks",
+    "DELETE FROM messages",
+    "DELETE FROM submissions",
+    "UPDATE inboxes SET waiting = 0",
+)
+
+FORGET_SUBMISSIONS_TO: Final = """
+    DELETE FROM submissions WHERE message_id IN (SELECT message_id FROM messages WHERE recipient = $1)
+"""
+EMPTY_INBOX: Final = "UPDATE messages SET in_inbox = 0 WHERE recipient = $1"
+EMPTY_OUTBOX: Final = "UPDATE messages SET in_outbox = 0 WHERE sender = $1"
+NONE_WAITING: Final = "UPDATE inboxes SET waiting = 0 WHERE mailbox_id = $1"
+HELD_BY_NOBODY: Final = """
+    SELECT message_id FROM messages
+    WHERE (recipient = $1 OR sender = $1) AND in_outbox = 0 AND (in_inbox = 0 OR status = 'uploading')
+"""
+
+# -- what the control API set -----------------------------------------------------------------------
+
+CONTROL: Final = "SELECT version, content FROM control WHERE name = $1"
+SET_CONTROL: Final = """
+    INSERT INTO control (name, version, content) VALUES ($1, 1, $2)
+    ON CONFLICT (name) DO UPDATE SET version = control.version + 1, content = excluded.content
+    RETURNING version
+"""
 
 # -- used tokens, in a SQLite file of their own ------------------------------------------------------
 
@@ -227,7 +353,7 @@ SUBMISSION_COLUMNS: Final = (
 SUBMISSION: Final = f"SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE message_id = $1"
 NEW_SUBMISSIONS: Final = """
     SELECT m.message_id FROM messages m LEFT JOIN submissions s ON s.message_id = m.message_id
-    WHERE m.recipient = $1 AND m.status = 'accepted' AND s.message_id IS NULL
+    WHERE m.recipient = $1 AND m.status = 'accepted' AND m.in_inbox = 1 AND s.message_id IS NULL
     ORDER BY m.position LIMIT $2
 """
 # Times of ``lease_until`` are real ones, those of ``due_at`` simulated.

@@ -113,6 +113,17 @@ def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _check_version(connection: sqlite3.Connection, version: int) -> None:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if tables and found != version:
+        raise OtherSchema(
+            f"it was made by another version of mesh-sim (its schema is {found}, ours {version})"
+        )
+    if not tables:
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
 @dataclass(slots=True)
 class _Job:
     operation: Operation[Any]
@@ -122,13 +133,28 @@ class _Job:
     error: BaseException | None = None
 
 
+class OtherSchema(sqlite3.DatabaseError):
+    """The file was made by a version of this program that keeps things differently."""
+
+
 class SqliteDatabase:
     """The database port over one SQLite file."""
 
-    def __init__(self, path: Path, schema: Sequence[str]) -> None:
+    def __init__(self, path: Path, schema: Sequence[str], version: int = 0) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: the file.
+            schema: statements that make what is not there yet.
+            version: of the schema; a file of another version is refused.
+
+        Raises:
+            OtherSchema: the file has tables of another version.
+        """
         # FULL: a commit returns after its fsync, so what was answered 202 survives a power cut.
         self._writer = connect(path, synchronous="FULL")
         with closed_on_error(self._writer):
+            _check_version(self._writer, version)
             for statement in schema:
                 self._writer.execute(statement)
             self._reader = connect(path, synchronous="FULL")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from support import MakeSimulator, Simulator
 from yarl import URL
 
-from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata
+from mesh_sim.exchange.messages import Failure, Message, MessageType, Metadata
 from mesh_sim.exchange.states import Step, advance
 from ndoo.cache import CacheHeader, TemporaryCache
 from ndoo.check import CheckResult, Service, check_opt_outs, choose_form, collect, submit
@@ -612,13 +612,13 @@ async def test_a_report_ends_the_wait(staged: Staged, linked: bool) -> None:
             recipient=HERE,
             workflow_id=WORKFLOW_CHECK,
             status=advance(None, Step.SEND),
-            total_chunks=1,
+            total_chunks=0,
             created_at=now,
             accepted_at=now,
             metadata=Metadata(local_id="" if linked else submission.local_id),
             failure=Failure(Codes.NOT_COLLECTED, now, submission.message_id if linked else ""),
         ),
-        Chunk(1, 0, Inline(b"")),
+        [],
     )
     with pytest.raises(NotDelivered, match="not collected by recipient") as raised:
         await world.collect(submission)

@@ -56,7 +56,7 @@ async def inbox(tmp_path: Path) -> AsyncIterator[SqlMessageStore]:
             created_at=now,
             accepted_at=now,
         )
-        await store.add(message, Chunk(1, 1, Inline(b"x")))
+        await store.add(message, [Chunk(1, 1, Inline(b"x"))])
     yield store
     await database.close()
 

@@ -19,6 +19,7 @@ from mesh_sim.clock import SimulatedClock, real_now
 from mesh_sim.exchange.arrivals import Arrivals
 from mesh_sim.exchange.bodies import take_in
 from mesh_sim.exchange.directory import Directory, Mailbox
+from mesh_sim.exchange.events import Events
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Metadata
 from mesh_sim.exchange.states import Status
 from mesh_sim.optouts.answers import ANSWER_CHUNK_BYTES, ListDesk
@@ -75,9 +76,14 @@ class World:
             self.register,
             Directory([Mailbox(SERVICE, "NDOO"), PRACTICE, CLOSED], []),
             clock=self.clock,
-            arrivals=self.arrivals,
+            announce=self.announce,
+            events=Events(),
             terms=self.terms,
         )
+
+    def announce(self, message: Message) -> None:
+        """Wake whoever waits on the message's inbox, as the exchange does."""
+        self.arrivals.notify(message.recipient)
 
     @asynccontextmanager
     async def worker(

@@ -128,7 +128,7 @@ async def test_the_sweep_takes_only_what_no_message_names(
     named, size = await payloads.write(_blocks(b"named"))
     await payloads.write(_blocks(b"unnamed"))
     (tmp_path / "payloads" / "incoming" / "half").write_bytes(b"half-written")
-    await SqlMessageStore(database).add(_uploading("M1", 2), Chunk(1, size, named))
+    await SqlMessageStore(database).add(_uploading("M1", 2), [Chunk(1, size, named)])
     assert await sweep_orphans(database, payloads) == 1
     assert [file.read_bytes() for file in _files(tmp_path / "payloads")] == [b"named"]
 
@@ -140,7 +140,7 @@ async def test_a_chunk_sent_again_frees_the_earlier_body(
     store = SqlMessageStore(database)
     first, size = await payloads.write(_blocks(b"first"))
     second, _ = await payloads.write(_blocks(b"again"))
-    await store.add(_uploading("M1", 2), Chunk(1, size, first))
+    await store.add(_uploading("M1", 2), [Chunk(1, size, first)])
     await store.add_chunk("M1", Chunk(1, size, second), at=NOW, need_all=True)
     assert await delete_discarded(database, payloads) == 1
     assert await delete_discarded(database, payloads) == 0
@@ -150,7 +150,7 @@ async def test_a_chunk_sent_again_frees_the_earlier_body(
 async def test_a_complete_message_takes_no_more_chunks(database: SqliteDatabase) -> None:
     """Completing needs every chunk; afterwards a further one is an illegal step that changes nothing."""
     store = SqlMessageStore(database)
-    await store.add(_uploading("M1", 3), Chunk(1, 1, Inline(b"a")))
+    await store.add(_uploading("M1", 3), [Chunk(1, 1, Inline(b"a"))])
     await store.add_chunk("M1", Chunk(3, 1, Inline(b"c")), at=NOW, need_all=True)
     complete = await store.add_chunk("M1", Chunk(2, 1, Inline(b"b")), at=NOW, need_all=True)
     assert (complete.status, complete.file_size, complete.position) == (Status.ACCEPTED, 3, 1)

@@ -1,0 +1,112 @@
+"""News of what happens, for whoever watches: waiting requests, pages, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from mesh_sim.exchange.messages import Message
+
+KEPT: Final = 1000
+"""How many events are kept for those who come back, and how far a watcher may fall behind."""
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    UPLOADING = "message-uploading"
+    ACCEPTED = "message-accepted"
+    ACKNOWLEDGED = "message-acknowledged"
+    UNDELIVERABLE = "message-undeliverable"
+    ERROR = "message-error"
+    DELETED = "message-deleted"
+    RESET = "reset"
+    SUBMISSION = "submission"
+    REQUEST = "request"
+    FAULT = "fault"
+    CLOCK = "clock"
+    MAILBOX = "mailbox"
+    OPT_OUTS = "opt-outs"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One piece of news: ``number`` counts from 1 since the start, ``at`` is simulated time."""
+
+    number: int
+    at: datetime
+    kind: Kind
+    data: Mapping[str, str | int | float | bool | None]
+
+
+class Subscription:
+    """One watcher's events, in order; it has ended when it fell too far behind."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(KEPT)
+        self.ended = False
+
+    async def next(self) -> Event:
+        """Wait for the next event."""
+        return await self._queue.get()
+
+    def put(self, event: Event) -> None:
+        """Hand over an event; a watcher that does not keep up gets no more."""
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.ended = True
+
+
+class Events:
+    """Hands each event to everybody who watches at that moment."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Event] = deque(maxlen=KEPT)
+        self._watchers: set[Subscription] = set()
+        self._number = 0
+
+    def publish(self, kind: Kind, at: datetime, **data: str | int | float | bool | None) -> None:
+        """Tell everybody who watches."""
+        self._number += 1
+        event = Event(self._number, at, kind, data)
+        self._kept.append(event)
+        for watcher in list(self._watchers):
+            watcher.put(event)
+            if watcher.ended:
+                self._watchers.discard(watcher)
+
+    def message(self, kind: Kind, at: datetime, message: Message) -> None:
+        """Tell of something that happened to a message."""
+        self.publish(
+            kind,
+            at,
+            message_id=message.message_id,
+            message_type=message.message_type.value,
+            sender=message.sender,
+            recipient=message.recipient,
+            workflow_id=message.workflow_id,
+            local_id=message.metadata.local_id,
+            subject=message.metadata.subject,
+            status=message.status.value,
+        )
+
+    @contextlib.contextmanager
+    def watch(self, after: int | None = None) -> Iterator[Subscription]:
+        """Watch from now on; with ``after``, first get what is kept of the events since that number."""
+        subscription = Subscription()
+        if after is not None:
+            for event in self._kept:
+                if event.number > after:
+                    subscription.put(event)
+        self._watchers.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._watchers.discard(subscription)
