@@ -10,7 +10,6 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from mesh_sim.exchange.service import Exchange, Rules
 from mesh_sim.mailboxes import MailboxRegister
 from mesh_sim.optouts.answers import ListDesk
 from mesh_sim.optouts.register import OptOutRegister
+from mesh_sim.optouts.rule import SharedRule
 from mesh_sim.optouts.service import OptOutService, Terms
 from mesh_sim.optouts.worker import SubmissionWorker
 from mesh_sim.participants import load_directory
@@ -37,6 +37,7 @@ from mesh_sim.storage.sqlite import SqliteDatabase
 from mesh_sim.storage.submissions import SqlSubmissions
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
 from mesh_sim.storage.upkeep import SqlMessageUpkeep
+from mesh_sim.timekeeper import TimeKeeper
 from ndoo.protocol import MAX_REQUEST_BYTES
 
 log = logging.getLogger("mesh_sim")
@@ -53,6 +54,7 @@ class Core:
     settings: Settings
     clock: SimulatedClock
     shared_clock: SharedClock
+    time: TimeKeeper
     database: Database
     documents: SqlDocuments
     payloads: FilePayloads
@@ -61,17 +63,8 @@ class Core:
     exchange: Exchange
     desk: ServiceDesk
     housekeeper: Housekeeper
+    rule: SharedRule
     register: OptOutRegister
-
-    async def advance(self, by: timedelta) -> None:
-        """Move simulated time forward; what is then due has happened to messages when this returns.
-
-        Raises:
-            ValueError: ``by`` is negative or takes the clock too far ahead.
-            StorageFailed: it could not be kept.
-        """
-        await self.shared_clock.advance(by)
-        await self.housekeeper.do_what_is_due()
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +89,7 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
                     log.info("swept up %d bodies that an earlier stop left unfinished", count)
             folder.share()
             core = _assemble(settings, clock, directory, database, payloads)
-            followers = Followers(core.documents, core.shared_clock, core.mailboxes)
+            followers = Followers(core.documents, core.shared_clock, core.mailboxes, core.rule)
             await followers.catch_up()
             async with (
                 _background("following other processes", followers.run()),
@@ -122,10 +115,24 @@ def _assemble(
     async def deleted() -> None:
         await delete_discarded(database, payloads)
 
+    shared_clock = SharedClock(clock, documents)
+    housekeeper = Housekeeper(
+        upkeep,
+        directory,
+        clock=clock,
+        lifetimes=Lifetimes(settings.inbox_expiry, settings.deletion),
+        arrivals=exchange.arrivals,
+        events=exchange.events,
+        deleted=deleted,
+    )
+    register = OptOutRegister(
+        SqlChoices(database), rate=settings.opt_out_rate, seed=settings.opt_out_seed, now=clock.now
+    )
     return Core(
         settings=settings,
         clock=clock,
-        shared_clock=SharedClock(clock, documents),
+        shared_clock=shared_clock,
+        time=TimeKeeper(clock, shared_clock, housekeeper, exchange.events),
         database=database,
         documents=documents,
         payloads=payloads,
@@ -140,18 +147,9 @@ def _assemble(
             events=exchange.events,
             deleted=deleted,
         ),
-        housekeeper=Housekeeper(
-            upkeep,
-            directory,
-            clock=clock,
-            lifetimes=Lifetimes(settings.inbox_expiry, settings.deletion),
-            arrivals=exchange.arrivals,
-            events=exchange.events,
-            deleted=deleted,
-        ),
-        register=OptOutRegister(
-            SqlChoices(database), rate=settings.opt_out_rate, seed=settings.opt_out_seed, now=clock.now
-        ),
+        housekeeper=housekeeper,
+        rule=SharedRule(register, documents),
+        register=register,
     )
 
 

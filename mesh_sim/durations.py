@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
 
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])", re.ASCII)
@@ -14,9 +17,11 @@ def parse_duration(text: str) -> timedelta:
     """Read a duration in weeks, days, hours, minutes and seconds; a bare number is seconds.
 
     Raises:
-        ValueError: it is none of these, or is longer than a century.
+        ValueError: it is none of these, is negative, or is longer than a century.
     """
     text = text.strip().lower()
+    if text.startswith("-"):
+        raise ValueError("a length of time cannot be negative")
     if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
         text += "s"
     if not _WHOLE.fullmatch(text):
@@ -30,3 +35,30 @@ def parse_duration(text: str) -> timedelta:
     if total > timedelta(days=36525):
         raise ValueError(f"{text!r} is longer than a century")
     return total
+
+
+def format_duration(length: timedelta) -> str:
+    """Write a duration as people do, without the parts that are nothing: ``5d``, ``1h30m``, ``0s``."""
+    left = length.total_seconds()
+    parts = []
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+        amount, left = divmod(left, seconds)
+        if amount:
+            parts.append(f"{amount:.0f}{unit}")
+    if left or not parts:
+        parts.append(f"{left:g}s")
+    return "".join(parts)
+
+
+def _read(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _not_negative(length: timedelta) -> timedelta:
+    if length < timedelta():
+        raise ValueError("a length of time cannot be negative")
+    return length
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read), AfterValidator(_not_negative)]
+"""A length of time in a setting or a request: text as people write it, or seconds; never negative."""

@@ -394,6 +394,21 @@ class NumberSet:
             found[candidates] = self._sorted[np.searchsorted(self._sorted, wanted)] == wanted
         return found
 
+    def after(self, number: int, limit: int) -> Numbers:
+        """List the first numbers above ``number``, ascending, shape (up to ``limit``,)."""
+        if self._shift is not None:
+            start = int(np.searchsorted(self._sorted, number, side="right"))
+            return self._sorted[start : start + limit]
+        found: list[Numbers] = []
+        slot = max(0, number + 1 - self._first)
+        while slot < self._span and sum(map(len, found)) < limit:
+            byte = slot >> 3
+            bits = np.unpackbits(self._bits[byte : byte + self._PIECE], bitorder="little")
+            slots = np.flatnonzero(bits) + (byte << 3)
+            found.append(slots[slots >= slot] + self._first)
+            slot = (byte + self._PIECE) << 3
+        return np.concatenate([np.zeros(0, np.int64), *found])[:limit]
+
     def __contains__(self, number: int) -> bool:
         return bool(self._contains_piece(np.array([number], np.int64))[0])
 

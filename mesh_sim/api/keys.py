@@ -5,9 +5,21 @@ from __future__ import annotations
 from aiohttp import web
 
 from mesh_sim.config import Settings
+from mesh_sim.exchange.desk import ServiceDesk
 from mesh_sim.exchange.ports import UsedTokens
 from mesh_sim.exchange.service import Exchange
+from mesh_sim.faults import Faults
+from mesh_sim.mailboxes import MailboxRegister
+from mesh_sim.optouts.register import OptOutRegister
+from mesh_sim.optouts.rule import SharedRule
+from mesh_sim.timekeeper import TimeKeeper
 
+DESK = web.AppKey("desk", ServiceDesk)
 EXCHANGE = web.AppKey("exchange", Exchange)
+FAULTS = web.AppKey("faults", Faults)
+MAILBOXES = web.AppKey("mailboxes", MailboxRegister)
+REGISTER = web.AppKey("register", OptOutRegister)
+RULE = web.AppKey("rule", SharedRule)
 SETTINGS = web.AppKey("settings", Settings)
+TIME = web.AppKey("time", TimeKeeper)
 TOKENS = web.AppKey("tokens", UsedTokens)

@@ -66,6 +66,10 @@ class Exchange:
         self._payloads = payloads
         self._now = now
 
+    def now(self) -> datetime:
+        """Give the simulated time, in UTC."""
+        return self._now()
+
     def new_message_id(self) -> str:
         """Make the id of a message that comes into being now."""
         return new_message_id(self._now())

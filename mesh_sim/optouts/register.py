@@ -74,6 +74,9 @@ class Choices(Protocol):
     async def recorded(self) -> tuple[int, Sequence[ChoiceBatch]]:
         """Give all choices in the order recorded, with the version that they make up."""
 
+    async def clear(self) -> None:
+        """Forget all choices; the version grows with this too."""
+
     async def around(self, number: int) -> Sequence[ChoiceBatch]:
         """Give the batches that may hold this number, in the order recorded."""
 
@@ -89,15 +92,16 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A snapshot, and for what it holds: one version, from one change of a choice to the next."""
+    """A snapshot, and for what it holds: one version and rule, from one change of a choice to the next."""
 
     snapshot: OptOutSnapshot
     version: int
     since: datetime
     until: datetime
 
-    def holds(self, version: int, at: datetime) -> bool:
-        return self.version == version and self.since <= at < self.until
+    def holds(self, version: int, synthetic: SyntheticRule, at: datetime) -> bool:
+        same = self.version == version and self.snapshot.synthetic == synthetic
+        return same and self.since <= at < self.until
 
 
 class OptOutRegister:
@@ -116,7 +120,7 @@ class OptOutRegister:
             ValueError: the rate is not from 0 to 1.
         """
         self._choices = choices
-        self._synthetic = SyntheticRule(rate, seed)
+        self.synthetic = SyntheticRule(rate, seed)
         self._now = now
         self._cached: _Cached | None = None
         self._resolving = asyncio.Lock()
@@ -173,6 +177,10 @@ class OptOutRegister:
             await self._choices.append(batches)
         return len(distinct)
 
+    async def clear(self) -> None:
+        """Forget every choice: only the synthetic rule is left."""
+        await self._choices.clear()
+
     async def history(self, number: int) -> Sequence[Choice]:
         """List the choices recorded for one number, in the order in which they take effect."""
         found = [batch for batch in await self._choices.around(number) if batch.holds(number)]
@@ -189,7 +197,7 @@ class OptOutRegister:
         # The lock spares a second caller the same work; it would come to the same result.
         async with self._resolving:
             version = await self._choices.version()
-            if self._cached is None or not self._cached.holds(version, at):
+            if self._cached is None or not self._cached.holds(version, self.synthetic, at):
                 version, batches = await self._choices.recorded()
                 many = sum(len(batch.numbers) for batch in batches) >= _THREAD_NUMBERS
                 self._cached = (
@@ -202,7 +210,7 @@ class OptOutRegister:
     async def statistics(self, at: datetime) -> Statistics:
         """Count the explicit choices valid at the simulated time ``at``."""
         snapshot = await self.snapshot(at)
-        return Statistics(len(snapshot.explicit), len(snapshot.withdrawn), self._synthetic.rate)
+        return Statistics(len(snapshot.explicit), len(snapshot.withdrawn), self.synthetic.rate)
 
     async def _choose(
         self, number: int, opted_out: bool, registered_at: datetime | None, channel: Channel
@@ -215,7 +223,7 @@ class OptOutRegister:
     def _resolve(self, version: int, batches: Sequence[ChoiceBatch], at: datetime) -> _Cached:
         past = [batch for batch in batches if batch.registered_at <= at]
         snapshot = resolve(
-            [(batch.numbers, batch.opted_out) for batch in _in_effect_order(past)], self._synthetic
+            [(batch.numbers, batch.opted_out) for batch in _in_effect_order(past)], self.synthetic
         )
         since = max((batch.registered_at for batch in past), default=_FIRST)
         until = min((batch.registered_at for batch in batches if batch.registered_at > at), default=_LAST)

@@ -52,8 +52,21 @@ class SqlChoices:
 
     async def recorded(self) -> tuple[int, Sequence[ChoiceBatch]]:
         """Give all choices in the order recorded, with the version that they make up."""
-        rows = await self._database.read(lambda tx: tx.fetch(sql.CHOICES))
-        return (rows[-1][0] if rows else 0), [_batch(row) for row in rows]
+
+        async def everything(tx: Transaction) -> tuple[Row | None, Sequence[Row]]:
+            return await tx.fetch_row(sql.LAST_CHOICE), await tx.fetch(sql.CHOICES)
+
+        last, rows = await self._database.read(everything)
+        return (last[0] if last else 0), [_batch(row) for row in rows]
+
+    async def clear(self) -> None:
+        """Forget all choices."""
+
+        async def clear(tx: Transaction) -> None:
+            await tx.fetch_row(sql.ALLOT_CHOICES, 1)  # a version of its own, so that snapshots are made anew
+            await tx.execute(sql.CLEAR_CHOICES)
+
+        await self._database.write(clear)
 
     async def around(self, number: int) -> Sequence[ChoiceBatch]:
         """Give the batches that may hold this number, in the order recorded."""

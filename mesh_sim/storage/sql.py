@@ -337,6 +337,7 @@ INSERT_CHOICES: Final = """
     INSERT INTO choices (choice_id, opted_out, registered_at, channel, lowest, highest, numbers)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
+CLEAR_CHOICES: Final = "DELETE FROM choices"
 LAST_CHOICE: Final = "SELECT last_choice FROM registers WHERE register_id = 1"
 CHOICE_COLUMNS: Final = "choice_id, opted_out, registered_at, channel, numbers"
 CHOICES: Final = f"SELECT {CHOICE_COLUMNS} FROM choices ORDER BY choice_id"

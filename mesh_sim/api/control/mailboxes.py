@@ -1,0 +1,121 @@
+"""``/admin/mailboxes``: who takes part."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import Field, SecretStr, StringConstraints
+
+from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.control.requests import Wish, answer, read_wish
+from mesh_sim.api.keys import EXCHANGE, MAILBOXES
+from mesh_sim.exchange.directory import Directory, Mailbox
+from mesh_sim.exchange.events import Kind
+from mesh_sim.mailboxes import MailboxExists, UnknownMailbox
+
+MailboxId = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^\s*[A-Za-z0-9_-]{1,40}\s*$")
+]
+"""Letters, digits, ``-`` and ``_``; upper-cased, as MESH compares them."""
+
+ShortText = Annotated[str, StringConstraints(max_length=200)]
+
+
+class MailboxWish(Wish):
+    """What a mailbox is to be; of one that is there already, what is not given stays."""
+
+    mailbox_id: MailboxId
+    mailbox_name: ShortText | None = None
+    password: SecretStr | None = Field(None, max_length=200)
+    billing_entity: ShortText | None = None
+    ods_code: ShortText | None = None
+    org_code: ShortText | None = None
+    org_name: ShortText | None = None
+    active: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What was given, by the names of a mailbox's fields."""
+        given = self.model_dump(exclude={"mailbox_id"}, exclude_none=True)
+        if self.password is not None:
+            given["password"] = self.password.get_secret_value()
+        return given
+
+
+async def list_mailboxes(request: web.Request) -> web.Response:
+    """List every mailbox with how many messages wait in it."""
+    exchange = request.app[EXCHANGE]
+    return answer(
+        {
+            "mailboxes": [
+                mailbox_json(mailbox) | {"waiting": await exchange.waiting(mailbox)}
+                for mailbox in exchange.directory.mailboxes
+            ]
+        }
+    )
+
+
+async def create_mailbox(request: web.Request) -> web.Response:
+    """Have one more mailbox take part; without a name and a password it is called by its id and has none."""
+    wish = await read_wish(request, MailboxWish)
+    mailbox = Mailbox(wish.mailbox_id, **{"mailbox_name": wish.mailbox_id, **wish.changes()})
+    try:
+        await request.app[MAILBOXES].create(mailbox)
+    except MailboxExists as error:
+        raise ControlRefused(
+            409, f"mailbox {wish.mailbox_id} is there already; change it with PATCH"
+        ) from error
+    return _changed(request, mailbox, status=201)
+
+
+async def change_mailbox(request: web.Request) -> web.Response:
+    """Change a mailbox: its password, whether it is active, its organisation."""
+    wish = await read_wish(request, MailboxWish)
+    changes = wish.changes()
+    if not changes:
+        raise ControlRefused(400, 'say what is to change, such as {"active": false}')
+    try:
+        mailbox = await request.app[MAILBOXES].change(wish.mailbox_id, changes)
+    except UnknownMailbox as error:
+        raise unknown_mailbox("mailbox_id", wish.mailbox_id, request.app[EXCHANGE].directory) from error
+    return _changed(request, mailbox)
+
+
+def known_mailbox(request: web.Request, field: str, mailbox_id: str) -> Mailbox:
+    """Give a mailbox that a request names in ``field``.
+
+    Raises:
+        ControlRefused: there is none with this id.
+    """
+    directory = request.app[EXCHANGE].directory
+    mailbox = directory.mailbox(mailbox_id)
+    if mailbox is None:
+        raise unknown_mailbox(field, mailbox_id, directory)
+    return mailbox
+
+
+def unknown_mailbox(field: str, mailbox_id: str, directory: Directory) -> ControlRefused:
+    """Refuse a mailbox that does not exist: 404, naming those that do."""
+    known = ", ".join(mailbox.mailbox_id for mailbox in directory.mailboxes[:20])
+    refusal = ControlRefused.field(field, f"there is no mailbox {mailbox_id}; known are {known}")
+    refusal.status = 404
+    return refusal
+
+
+def mailbox_json(mailbox: Mailbox) -> dict[str, Any]:
+    """Describe a mailbox; its password is nobody's to read."""
+    return {
+        "mailbox_id": mailbox.mailbox_id,
+        "mailbox_name": mailbox.mailbox_name,
+        "billing_entity": mailbox.billing_entity,
+        "ods_code": mailbox.ods_code,
+        "org_code": mailbox.org_code,
+        "org_name": mailbox.org_name,
+        "active": mailbox.active,
+    }
+
+
+def _changed(request: web.Request, mailbox: Mailbox, *, status: int = 200) -> web.Response:
+    exchange = request.app[EXCHANGE]
+    exchange.events.publish(Kind.MAILBOX, exchange.now(), mailbox=mailbox.mailbox_id, active=mailbox.active)
+    return answer(mailbox_json(mailbox), status=status)

@@ -1,0 +1,231 @@
+"""``/admin/optouts``: the opt-out register. NHS numbers are in paths and bodies, never in logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import numpy as np
+from aiohttp import web
+from pydantic import AwareDatetime, Field
+
+from mesh_sim.api.control.refusals import ControlRefused, Problem
+from mesh_sim.api.control.requests import Wish, answer, read_query, read_wish
+from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
+from mesh_sim.exchange.events import Kind
+from mesh_sim.optouts.register import Channel, Choice
+from mesh_sim.optouts.snapshot import SyntheticRule
+from ndoo.lists import Fault, Numbers, NumberSet, RecordBlock, RecordReader, parse_number
+
+_SHOWN_FAULTS: Final = 20
+"""How many bad lines of a file are named."""
+
+_THREAD_BYTES: Final = 64 * 1024
+
+NumberText = Annotated[str, Field(max_length=40)]
+
+
+class ChoiceWish(Wish):
+    """How and when a choice was made; without a time it counts from now on."""
+
+    registered_at: AwareDatetime | None = None
+    channel: Channel = Channel.STAFF
+
+
+class ChoicesWish(ChoiceWish):
+    """One choice for several people."""
+
+    nhs_numbers: list[NumberText] = Field(min_length=1, max_length=50_000)
+    opted_out: bool = True
+
+
+class LoadQuery(ChoiceWish):
+    """One choice for everybody in a file."""
+
+    opted_out: bool = True
+
+
+class RuleWish(Wish):
+    """Which numbers without a choice count as opted out; what is not given stays."""
+
+    rate: float | None = Field(None, ge=0, le=1)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+
+
+class ListQuery(Wish):
+    """A page of the explicit choices."""
+
+    limit: int = Field(100, ge=1, le=10_000)
+    after: int = Field(0, ge=0)
+
+
+async def list_optouts(request: web.Request) -> web.Response:
+    """List explicit choices, lowest number first; ``next`` is what ``after`` must be for the next page."""
+    query = read_query(request, ListQuery)
+    snapshot = await request.app[REGISTER].snapshot(request.app[EXCHANGE].now())
+    opted_out, withdrawn = (_page(numbers, query) for numbers in (snapshot.explicit, snapshot.withdrawn))
+    listed = sorted([(number, True) for number in opted_out] + [(number, False) for number in withdrawn])
+    page = listed[: query.limit]
+    return answer(
+        {
+            "choices": [{"nhs_number": f"{number:010}", "opted_out": choice} for number, choice in page],
+            "next": page[-1][0] if len(listed) > query.limit else None,
+        }
+    )
+
+
+async def show_statistics(request: web.Request) -> web.Response:
+    """Count the explicit choices valid now, and give the synthetic rule for everybody else."""
+    register = request.app[REGISTER]
+    counted = await register.statistics(request.app[EXCHANGE].now())
+    return answer(
+        {
+            "opted_out": counted.opted_out,
+            "withdrawn": counted.withdrawn,
+            "rate": register.synthetic.rate,
+            "seed": register.synthetic.seed,
+        }
+    )
+
+
+async def change_rule(request: web.Request) -> web.Response:
+    """Set the synthetic rate or seed."""
+    wish = await read_wish(request, RuleWish)
+    if wish.rate is None and wish.seed is None:
+        raise ControlRefused(400, 'say what is to change, such as {"rate": 0}')
+    now = request.app[REGISTER].synthetic
+    rule = SyntheticRule(
+        now.rate if wish.rate is None else wish.rate, now.seed if wish.seed is None else wish.seed
+    )
+    await request.app[RULE].set(rule)
+    _publish(request)
+    return await show_statistics(request)
+
+
+async def show_choice(request: web.Request) -> web.Response:
+    """Say whether one person has opted out, by what, and every choice recorded."""
+    return await _person(request, _number(request))
+
+
+async def opt_out(request: web.Request) -> web.Response:
+    """Opt one person out."""
+    number, wish = _number(request), await read_wish(request, ChoiceWish)
+    await request.app[REGISTER].opt_out(number, **wish.model_dump())
+    _publish(request)
+    return await _person(request, number)
+
+
+async def withdraw(request: web.Request) -> web.Response:
+    """Withdraw one person's opt-out."""
+    number, wish = _number(request), await read_wish(request, ChoiceWish)
+    await request.app[REGISTER].withdraw(number, **wish.model_dump())
+    _publish(request)
+    return await _person(request, number)
+
+
+async def choose_many(request: web.Request) -> web.Response:
+    """Record one choice for several people, all of them or, if any number is wrong, none."""
+    wish = await read_wish(request, ChoicesWish)
+    numbers: list[int] = []
+    problems: list[Problem] = []
+    for place, text in enumerate(wish.nhs_numbers):
+        number, fault = parse_number(text, request.app[SETTINGS].nhs_number_rule)
+        if number is None:
+            problems.append(Problem(f"nhs_numbers.{place}", f"is no NHS number: {fault.reason}"))
+        else:
+            numbers.append(number)
+    if problems:
+        raise ControlRefused.invalid(problems[:_SHOWN_FAULTS])
+    return await _load(request, np.array(numbers, np.int64), wish, opted_out=wish.opted_out)
+
+
+async def load_choices(request: web.Request) -> web.Response:
+    """Record one choice for everybody in a list, one number a line, all of them or none.
+
+    The body is the list itself, as in a ``.dat``; millions are read as they come.
+    """
+    query = read_query(request, LoadQuery)
+    reader = RecordReader(request.app[SETTINGS].nhs_number_rule)
+    read: list[Numbers] = []
+    async for data in request.content.iter_chunked(1024 * 1024):
+        feed = reader.feed(data)
+        read += await asyncio.to_thread(_numbers, feed) if len(data) >= _THREAD_BYTES else _numbers(feed)
+    read += _numbers(reader.finish())
+    if not read:
+        raise ControlRefused(400, "the list is empty; send one NHS number a line as the body")
+    return await _load(request, np.concatenate(read), query, opted_out=query.opted_out)
+
+
+async def forget_choices(request: web.Request) -> web.Response:
+    """Forget every explicit choice; the synthetic rule stays."""
+    await request.app[REGISTER].clear()
+    _publish(request)
+    return await show_statistics(request)
+
+
+async def _load(request: web.Request, numbers: Numbers, how: ChoiceWish, *, opted_out: bool) -> web.Response:
+    loaded = await request.app[REGISTER].load(
+        numbers, opted_out=opted_out, registered_at=how.registered_at, channel=how.channel
+    )
+    _publish(request)
+    return answer({"loaded": loaded, "opted_out": opted_out})
+
+
+def _numbers(blocks: Iterator[RecordBlock]) -> list[Numbers]:
+    """Give the numbers of whole blocks.
+
+    Raises:
+        ControlRefused: a line is not a valid NHS number; the first ones are named by line and reason.
+    """
+    read = []
+    for block in blocks:
+        valid = block.valid
+        if not valid.all():
+            wrong = [int(place) for place in np.flatnonzero(~valid)[:_SHOWN_FAULTS]]
+            raise ControlRefused.invalid(
+                Problem(f"line {block.first_line + place}", Fault(int(block.faults[place])).reason)
+                for place in wrong
+            )
+        read.append(block.numbers)
+    return read
+
+
+def _number(request: web.Request) -> int:
+    number, fault = parse_number(request.match_info["nhs_number"], request.app[SETTINGS].nhs_number_rule)
+    if number is None:
+        raise ControlRefused.field("nhs_number", f"is no NHS number: {fault.reason}")
+    return number
+
+
+async def _person(request: web.Request, number: int) -> web.Response:
+    register, now = request.app[REGISTER], request.app[EXCHANGE].now()
+    snapshot = await register.snapshot(now)
+    history = await register.history(number)
+    return answer(
+        {
+            "nhs_number": f"{number:010}",
+            "opted_out": bool(snapshot.opted_out(np.array([number], np.int64))[0]),
+            "by": "choice" if any(choice.registered_at <= now for choice in history) else "synthetic rule",
+            "history": [_choice(choice) for choice in history],
+        }
+    )
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    registered_at: datetime = choice.registered_at
+    return {
+        "opted_out": choice.opted_out,
+        "registered_at": registered_at.isoformat(),
+        "channel": choice.channel.value,
+    }
+
+
+def _page(numbers: NumberSet, query: ListQuery) -> list[int]:
+    return [int(number) for number in numbers.after(query.after, query.limit + 1)]
+
+
+def _publish(request: web.Request) -> None:
+    exchange = request.app[EXCHANGE]
+    exchange.events.publish(Kind.OPT_OUTS, exchange.now())
