@@ -24,8 +24,10 @@ from mesh_sim.optouts.answers import ListDesk
 from mesh_sim.optouts.register import OptOutRegister
 from mesh_sim.optouts.rule import SharedRule
 from mesh_sim.optouts.service import OptOutService, Terms
+from mesh_sim.optouts.snapshot import SyntheticRule
 from mesh_sim.optouts.worker import SubmissionWorker
 from mesh_sim.participants import load_directory
+from mesh_sim.scenario import Scenario, Stage, load_scenario
 from mesh_sim.shared import Followers, SharedClock
 from mesh_sim.storage import sql
 from mesh_sim.storage.choices import SqlChoices
@@ -65,6 +67,7 @@ class Core:
     housekeeper: Housekeeper
     rule: SharedRule
     register: OptOutRegister
+    stage: Stage | None
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +79,9 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
     """
     clock = clock or SimulatedClock()
     directory = load_directory(settings)
+    scenario = None
+    if settings.scenario is not None:
+        scenario = load_scenario(settings.scenario, directory, settings.nhs_number_rule)
     with contextlib.closing(_DataFolder(settings.data)) as folder:
         database = opened(
             settings.data / "mesh-sim.db",
@@ -88,7 +94,7 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
                 if count := await sweep_orphans(database, payloads):
                     log.info("swept up %d bodies that an earlier stop left unfinished", count)
             folder.share()
-            core = _assemble(settings, clock, directory, database, payloads)
+            core = _assemble(settings, clock, directory, database, payloads, scenario)
             followers = Followers(core.documents, core.shared_clock, core.mailboxes, core.rule)
             await followers.catch_up()
             async with (
@@ -107,6 +113,7 @@ def _assemble(
     directory: Directory,
     database: Database,
     payloads: FilePayloads,
+    scenario: Scenario | None,
 ) -> Core:
     documents = SqlDocuments(database)
     messages, upkeep = SqlMessageStore(database), SqlMessageUpkeep(database)
@@ -125,31 +132,38 @@ def _assemble(
         events=exchange.events,
         deleted=deleted,
     )
-    register = OptOutRegister(
-        SqlChoices(database), rate=settings.opt_out_rate, seed=settings.opt_out_seed, now=clock.now
+    rule = SyntheticRule(settings.opt_out_rate, settings.opt_out_seed)
+    if scenario is not None:
+        rule = scenario.rule(rule)
+    register = OptOutRegister(SqlChoices(database), rate=rule.rate, seed=rule.seed, now=clock.now)
+    time = TimeKeeper(clock, shared_clock, housekeeper, exchange.events)
+    desk = ServiceDesk(
+        messages,
+        upkeep,
+        now=clock.now,
+        announce=exchange.announce,
+        events=exchange.events,
+        deleted=deleted,
     )
+    stage = None
+    if scenario is not None:
+        stage = Stage(scenario, desk=desk, register=register, time=time, documents=documents)
     return Core(
         settings=settings,
         clock=clock,
         shared_clock=shared_clock,
-        time=TimeKeeper(clock, shared_clock, housekeeper, exchange.events),
+        time=time,
         database=database,
         documents=documents,
         payloads=payloads,
         messages=messages,
         mailboxes=MailboxRegister(directory, documents),
         exchange=exchange,
-        desk=ServiceDesk(
-            messages,
-            upkeep,
-            now=clock.now,
-            announce=exchange.announce,
-            events=exchange.events,
-            deleted=deleted,
-        ),
+        desk=desk,
         housekeeper=housekeeper,
         rule=SharedRule(register, documents),
         register=register,
+        stage=stage,
     )
 
 

@@ -6,10 +6,11 @@ from aiohttp import web
 from pydantic import Field, model_validator
 
 from mesh_sim.api.control.refusals import ControlRefused
-from mesh_sim.api.control.requests import Wish, answer, read_wish
+from mesh_sim.api.control.requests import answer, read_wish
 from mesh_sim.api.keys import TIME
 from mesh_sim.clock import real_now
 from mesh_sim.durations import Duration
+from mesh_sim.wishes.base import Wish
 
 
 class ClockWish(Wish):

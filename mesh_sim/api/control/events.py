@@ -9,9 +9,10 @@ from aiohttp_sse import sse_response
 from pydantic import Field
 
 from mesh_sim.api.control.refusals import ControlRefused
-from mesh_sim.api.control.requests import Wish, read_query
+from mesh_sim.api.control.requests import read_query
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.exchange.events import Event, Kind
+from mesh_sim.wishes.base import Wish
 
 _LAST_SEEN = "Last-Event-ID"
 

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from aiohttp import web
-from pydantic import Field, SecretStr, StringConstraints
 
 from mesh_sim.api.control.refusals import ControlRefused
-from mesh_sim.api.control.requests import Wish, answer, read_wish
+from mesh_sim.api.control.requests import answer, read_wish
 from mesh_sim.api.keys import EXCHANGE, MAILBOXES
 from mesh_sim.exchange.directory import Directory, Mailbox
 from mesh_sim.exchange.events import Kind
 from mesh_sim.mailboxes import MailboxExists, UnknownMailbox
-
-MailboxId = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^\s*[A-Za-z0-9_-]{1,40}\s*$")
-]
-"""Letters, digits, ``-`` and ``_``; upper-cased, as MESH compares them."""
-
-ShortText = Annotated[str, StringConstraints(max_length=200)]
-
-
-class MailboxWish(Wish):
-    """What a mailbox is to be; of one that is there already, what is not given stays."""
-
-    mailbox_id: MailboxId
-    mailbox_name: ShortText | None = None
-    password: SecretStr | None = Field(None, max_length=200)
-    billing_entity: ShortText | None = None
-    ods_code: ShortText | None = None
-    org_code: ShortText | None = None
-    org_name: ShortText | None = None
-    active: bool | None = None
-
-    def changes(self) -> dict[str, Any]:
-        """What was given, by the names of a mailbox's fields."""
-        given = self.model_dump(exclude={"mailbox_id"}, exclude_none=True)
-        if self.password is not None:
-            given["password"] = self.password.get_secret_value()
-        return given
+from mesh_sim.wishes.mailboxes import MailboxWish
 
 
 async def list_mailboxes(request: web.Request) -> web.Response:
@@ -56,9 +29,9 @@ async def list_mailboxes(request: web.Request) -> web.Response:
 
 
 async def create_mailbox(request: web.Request) -> web.Response:
-    """Have one more mailbox take part; without a name and a password it is called by its id and has none."""
+    """Have one more mailbox take part."""
     wish = await read_wish(request, MailboxWish)
-    mailbox = Mailbox(wish.mailbox_id, **{"mailbox_name": wish.mailbox_id, **wish.changes()})
+    mailbox = wish.mailbox()
     try:
         await request.app[MAILBOXES].create(mailbox)
     except MailboxExists as error:

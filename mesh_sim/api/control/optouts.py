@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -11,16 +10,15 @@ import numpy as np
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
-from mesh_sim.api.control.refusals import ControlRefused, Problem
-from mesh_sim.api.control.requests import Wish, answer, read_query, read_wish
+from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.control.requests import answer, read_query, read_wish
 from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
 from mesh_sim.exchange.events import Kind
+from mesh_sim.optouts.loading import InvalidNumbers, ListLoader, parse_numbers
 from mesh_sim.optouts.register import Channel, Choice
 from mesh_sim.optouts.snapshot import SyntheticRule
-from ndoo.lists import Fault, Numbers, NumberSet, RecordBlock, RecordReader, parse_number
-
-_SHOWN_FAULTS: Final = 20
-"""How many bad lines of a file are named."""
+from mesh_sim.wishes.base import Problem, Wish
+from ndoo.lists import Numbers, NumberSet, parse_number
 
 _THREAD_BYTES: Final = 64 * 1024
 
@@ -128,17 +126,11 @@ async def withdraw(request: web.Request) -> web.Response:
 async def choose_many(request: web.Request) -> web.Response:
     """Record one choice for several people, all of them or, if any number is wrong, none."""
     wish = await read_wish(request, ChoicesWish)
-    numbers: list[int] = []
-    problems: list[Problem] = []
-    for place, text in enumerate(wish.nhs_numbers):
-        number, fault = parse_number(text, request.app[SETTINGS].nhs_number_rule)
-        if number is None:
-            problems.append(Problem(f"nhs_numbers.{place}", f"is no NHS number: {fault.reason}"))
-        else:
-            numbers.append(number)
-    if problems:
-        raise ControlRefused.invalid(problems[:_SHOWN_FAULTS])
-    return await _load(request, np.array(numbers, np.int64), wish, opted_out=wish.opted_out)
+    try:
+        numbers = parse_numbers(wish.nhs_numbers, request.app[SETTINGS].nhs_number_rule)
+    except InvalidNumbers as error:
+        raise _invalid(error, "nhs_numbers") from error
+    return await _load(request, numbers, wish, opted_out=wish.opted_out)
 
 
 async def load_choices(request: web.Request) -> web.Response:
@@ -147,15 +139,17 @@ async def load_choices(request: web.Request) -> web.Response:
     The body is the list itself, as in a ``.dat``; millions are read as they come.
     """
     query = read_query(request, LoadQuery)
-    reader = RecordReader(request.app[SETTINGS].nhs_number_rule)
-    read: list[Numbers] = []
-    async for data in request.content.iter_chunked(1024 * 1024):
-        feed = reader.feed(data)
-        read += await asyncio.to_thread(_numbers, feed) if len(data) >= _THREAD_BYTES else _numbers(feed)
-    read += _numbers(reader.finish())
-    if not read:
-        raise ControlRefused(400, "the list is empty; send one NHS number a line as the body")
-    return await _load(request, np.concatenate(read), query, opted_out=query.opted_out)
+    loader = ListLoader(request.app[SETTINGS].nhs_number_rule)
+    try:
+        async for data in request.content.iter_chunked(1024 * 1024):
+            if len(data) >= _THREAD_BYTES:
+                await asyncio.to_thread(loader.feed, data)
+            else:
+                loader.feed(data)
+        numbers = await asyncio.to_thread(loader.finish)
+    except InvalidNumbers as error:
+        raise _invalid(error) from error
+    return await _load(request, numbers, query, opted_out=query.opted_out)
 
 
 async def forget_choices(request: web.Request) -> web.Response:
@@ -173,23 +167,8 @@ async def _load(request: web.Request, numbers: Numbers, how: ChoiceWish, *, opte
     return answer({"loaded": loaded, "opted_out": opted_out})
 
 
-def _numbers(blocks: Iterator[RecordBlock]) -> list[Numbers]:
-    """Give the numbers of whole blocks.
-
-    Raises:
-        ControlRefused: a line is not a valid NHS number; the first ones are named by line and reason.
-    """
-    read = []
-    for block in blocks:
-        valid = block.valid
-        if not valid.all():
-            wrong = [int(place) for place in np.flatnonzero(~valid)[:_SHOWN_FAULTS]]
-            raise ControlRefused.invalid(
-                Problem(f"line {block.first_line + place}", Fault(int(block.faults[place])).reason)
-                for place in wrong
-            )
-        read.append(block.numbers)
-    return read
+def _invalid(error: InvalidNumbers, prefix: str = "") -> ControlRefused:
+    return ControlRefused.invalid(Problem(prefix + place, reason) for place, reason in error.problems)
 
 
 def _number(request: web.Request) -> int:

@@ -8,20 +8,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mesh_sim.api.answers import json_answer
-from mesh_sim.api.control.refusals import ControlRefused, problems_of
+from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.keys import SETTINGS
 from mesh_sim.api.operations import Handler
+from mesh_sim.wishes.base import Wish, problems_of
 from ndoo.protocol import ApiVersion
-
-
-class Wish(BaseModel):
-    """Base of what a control request says; fields that do not exist are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 W = TypeVar("W", bound=Wish)
 
