@@ -25,6 +25,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell mesh_sim client tests docs README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 types: $(STAMP)
 	$(BIN)/mypy
