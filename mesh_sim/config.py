@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import logging
 import os
 from datetime import timedelta
 from enum import StrEnum
@@ -19,8 +20,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from mesh_sim.durations import parse_duration
+from mesh_sim.durations import Duration, format_duration
+from mesh_sim.sandbox_environment import read_sandbox_environment
 from ndoo.lists import NumberRule
+
+log = logging.getLogger("mesh_sim")
 
 CONFIG_FILE = "mesh-sim.toml"
 PREFIX = "MESH_SIM_"
@@ -38,6 +42,22 @@ class Tls(StrEnum):
     MUTUAL = "mutual"
 
 
+class AuthMode(StrEnum):
+    """How much of an authorization token is checked (mesh-api.md section 5)."""
+
+    FULL = "full"
+    CANNED = "canned"
+    NONE = "none"
+
+
+class StoreMode(StrEnum):
+    """Where messages are, and which are there at the start (mesh-api.md section 19)."""
+
+    FILE = "file"
+    MEMORY = "memory"
+    CANNED = "canned"
+
+
 class Relaxation(StrEnum):
     """Rules of the live service that a tester may switch off."""
 
@@ -48,15 +68,8 @@ class Relaxation(StrEnum):
     REDOWNLOAD = "redownload"
 
 
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
 def _names(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta())]
 
 
 class Settings(BaseSettings):
@@ -70,8 +83,13 @@ class Settings(BaseSettings):
     port: int = Field(8700, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     data: Path = Field(
         Path("mesh-sim-data"),
-        validation_alias=AliasChoices("MESH_SIM_DATA", "MAILBOXES_DATA_DIR", "data"),
+        validation_alias=AliasChoices("MESH_SIM_DATA", "MAILBOXES_DATA_DIR", "FILE_STORE_DIR", "data"),
         description="folder for the database and large bodies",
+    )
+    store_mode: StoreMode = Field(
+        StoreMode.FILE,
+        description="file: the data folder; memory: a folder that goes when the server stops; canned: the "
+        "same, with three messages in it",
     )
     shared_key: SecretStr = Field(
         SecretStr("TestKey"),
@@ -79,14 +97,23 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MESH_SIM_SHARED_KEY", "SHARED_KEY", "shared_key"),
         description="the environment's shared key, part of every authorization token",
     )
+    auth_mode: AuthMode = Field(
+        AuthMode.FULL,
+        description="full: the whole token is checked; canned: its mailbox and the nonce VALID; none",
+    )
     tls: Tls = Field(Tls.OFF, description="off, on, or mutual (client certificates demanded)")
     certs: Path = Field(Path("certs"), description="folder that mesh-sim certs filled")
+    make_certs: bool = Field(False, description="make certificates that are missing at the start")
+    tls_cert: Path | None = Field(None, description="the server's certificate, instead of the one in certs")
+    tls_key: Path | None = Field(None, description="its private key")
     admin_token: SecretStr | None = Field(None, min_length=8, description="token of the control API")
     mailboxes: Path | None = Field(None, description="JSONL of mailboxes instead of the built-in ones")
     workflows: Path | None = Field(None, description="JSONL of workflows instead of the built-in ones")
+    scenario: Path | None = Field(None, description="TOML file of mailboxes, opt-outs, messages and faults")
     inbox_expiry: Duration = Field(
         timedelta(days=5), description="an uncollected message's time in the inbox"
     )
+    deletion: Duration = Field(timedelta(days=30), description="from a message's delivery to its deletion")
     ndoo_mailbox: str = Field("X26HC065", description="mailbox of the opt-out service")
     ndoo_reply_delay: Duration = Field(timedelta(), description="simulated time until a list is answered")
     opt_out_rate: float = Field(0.054, ge=0, le=1, description="synthetic share of numbers opted out")
@@ -110,6 +137,22 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whole_pair(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("MESH_SIM_TLS_CERT and MESH_SIM_TLS_KEY belong together: set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _expire_before_deletion(self) -> Settings:
+        if self.deletion < self.inbox_expiry:
+            raise ValueError(
+                f"MESH_SIM_DELETION (or MESSAGE_EXPIRY_DAYS) = {format_duration(self.deletion)}: must not be "
+                "shorter than MESH_SIM_INBOX_EXPIRY (or INBOX_EXPIRY_DAYS), which is "
+                f"{format_duration(self.inbox_expiry)}"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -126,12 +169,27 @@ class Settings(BaseSettings):
 def load_settings(**options: Any) -> Settings:
     """Read the settings; ``options`` (those of the command line) win, None meaning "not given".
 
+    Variables of the sandbox come after ours of the same meaning, and before the file.
+
     Raises:
         SettingsError: a value is not allowed, or a variable looks like a setting and is none.
     """
     _refuse_unknown_variables()
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        sandbox = read_sandbox_environment(os.environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    for warning in sandbox.warnings:
+        log.warning(warning)
+    own = {name.upper() for name, value in os.environ.items() if value}
+    given = {name: value for name, value in sandbox.values.items() if PREFIX + name.upper() not in own}
+    given |= {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+        left = {
+            name: value for name, value in sandbox.defaults.items() if name not in settings.model_fields_set
+        }
+        return Settings(**given, **left) if left else settings
     except ValidationError as error:
         raise SettingsError("\n".join(_explained(error))) from error
     except ValueError as error:  # a TOML file that cannot be parsed
@@ -155,8 +213,13 @@ def _refuse_unknown_variables() -> None:
     known = _variables()
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; the settings are {', '.join(sorted(known))}"
+            plain = [variable.removeprefix(PREFIX) for variable in known]
+            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), plain, n=1)
+            hint = (
+                f"; did you mean {PREFIX}{near[0]}?"
+                if near
+                else f"; the settings are {', '.join(sorted(known))}"
+            )
             raise SettingsError(f"{name} is set in the environment but is not a setting{hint}")
 
 

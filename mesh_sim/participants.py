@@ -1,24 +1,37 @@
-"""Reads who takes part from JSON Lines files in the sandbox's format (mesh-api.md section 19)."""
+"""Reads who takes part from JSON Lines files in the sandbox's format (mesh-api.md section 19).
+
+What the sandbox loads is loaded: keys that are not known are passed over, null counts as not said, and of
+two records with one id the later counts.
+"""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mesh_sim.config import Settings, SettingsError
-from mesh_sim.exchange.directory import Directory, Mailbox, Workflow
+from mesh_sim.exchange.directory import ANYONE, Directory, Mailbox, Workflow
 
 
 def load_directory(settings: Settings) -> Directory:
     """Read the mailboxes and workflows that the settings name, or the built-in ones.
 
+    The opt-out service's own mailbox takes part even if it is not in the file, as it is in none that was
+    written for the sandbox; then nobody knows its password.
+
     Raises:
         SettingsError: a file cannot be read, a line is not right, or the opt-out service has no mailbox.
     """
-    mailboxes = [_mailbox(*line) for line in _lines(settings.mailboxes, "mailboxes.jsonl")]
+    mailboxes = _mailboxes(settings.mailboxes)
+    known = {mailbox.mailbox_id for mailbox in mailboxes}
+    if settings.ndoo_mailbox not in known and "ndoo_mailbox" not in settings.model_fields_set:
+        service = next(box for box in _mailboxes(None) if box.mailbox_id == settings.ndoo_mailbox)
+        mailboxes.append(replace(service, password=secrets.token_urlsafe()))
     workflows = [_workflow(*line) for line in _lines(settings.workflows, "workflows.jsonl")]
     directory = Directory(mailboxes, workflows)
     if directory.mailbox(settings.ndoo_mailbox) is None:
@@ -27,6 +40,10 @@ def load_directory(settings: Settings) -> Directory:
             f"{settings.mailboxes or 'the mailboxes'}, or name another"
         )
     return directory
+
+
+def _mailboxes(path: Path | None) -> list[Mailbox]:
+    return [_mailbox(*line) for line in _lines(path, "mailboxes.jsonl")]
 
 
 def _lines(path: Path | None, builtin: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -49,9 +66,9 @@ def _lines(path: Path | None, builtin: str) -> Iterator[tuple[str, dict[str, Any
         yield place, record
 
 
-def _required(place: str, record: dict[str, Any], key: str) -> str:
+def _required(place: str, record: dict[str, Any], key: str, *, blank: bool = False) -> str:
     value = record.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not (blank or value.strip()):
         raise SettingsError(f"{place}: {key!r} is missing or not text")
     return value.strip()
 
@@ -63,23 +80,28 @@ def _mailbox(place: str, record: dict[str, Any]) -> Mailbox:
             raise SettingsError(f"{place}: {key!r} must be text")
         return value or ""
 
+    active = record.get("active")
+    if active not in (True, False, None):
+        raise SettingsError(f"{place}: 'active' must be true or false")
     return Mailbox(
         mailbox_id=_required(place, record, "mailbox_id").upper(),
-        mailbox_name=_required(place, record, "mailbox_name"),
+        mailbox_name=_required(place, record, "mailbox_name", blank=True),
         password=text("password"),
         billing_entity=text("billing_entity"),
         ods_code=text("ods_code"),
         org_code=text("org_code"),
         org_name=text("org_name"),
-        active=bool(record.get("active", True)),
+        active=active is None or bool(active),
     )
 
 
 def _workflow(place: str, record: dict[str, Any]) -> Workflow:
     def ids(key: str) -> tuple[str, ...]:
-        value = record.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        value = record.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, str | None) for item in value):
             raise SettingsError(f"{place}: {key!r} must be a list of mailbox ids")
-        return tuple(item.strip().upper() for item in value)
+        return tuple(item.strip().upper() for item in value if item and item.strip())
 
-    return Workflow(_required(place, record, "workflow_id"), frozenset(ids("senders")), ids("receivers"))
+    # The sandbox looks at no senders, so its files often name none: that is no reason to refuse everybody.
+    senders = frozenset(ids("senders")) or frozenset({ANYONE})
+    return Workflow(_required(place, record, "workflow_id"), senders, ids("receivers"))

@@ -150,7 +150,7 @@ def test_a_file_in_the_sandbox_s_format(tmp_path: Path) -> None:
         ('{"mailbox_id": "A"}', "line 1: 'mailbox_name' is missing"),
         ('{"mailbox_id": 5, "mailbox_name": "n"}', "line 1: 'mailbox_id' is missing or not text"),
         ('{"mailbox_id": "A", "mailbox_name": "n", "password": 5}', "line 1: 'password' must be text"),
-        ('{"mailbox_id": "A", "mailbox_name": "n"}', "MESH_SIM_NDOO_MAILBOX = 'X26HC065'"),
+        ('{"mailbox_id": "A", "mailbox_name": "n"}', "MESH_SIM_NDOO_MAILBOX = 'B'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, expected: str) -> None:
@@ -158,7 +158,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, expected: str) -> None:
     mailboxes = tmp_path / "mailboxes.jsonl"
     mailboxes.write_text(line)
     with pytest.raises(SettingsError) as raised:
-        load_directory(Settings(mailboxes=mailboxes))
+        load_directory(Settings(mailboxes=mailboxes, ndoo_mailbox="B"))
     assert expected in str(raised.value)
 
 

@@ -1,0 +1,95 @@
+"""JSON bodies of the sandbox's admin paths, refused in its own shape (mesh-api.md section 4).
+
+Other than the sandbox's, a refusal does not repeat what was given.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.validation import Fault, ValidationFailed
+
+_LONGEST: Final = 500
+
+
+class Given(BaseModel):
+    """Base of what a body says; keys that are not known are passed over, as the sandbox does."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+G = TypeVar("G", bound=Given)
+
+
+def _header_safe(text: str) -> str:
+    if not all(char == "\t" or "\x20" <= char <= "\x7e" or "\xa0" <= char <= "\xff" for char in text):
+        raise ValueError("becomes a header, so it may hold no line breaks and only Latin-1 characters")
+    return text
+
+
+def _lower(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value.lower()
+
+
+HeaderText = Annotated[str, StringConstraints(max_length=_LONGEST), AfterValidator(_header_safe)]
+"""Text that a download or a tracking answer will carry as a header's value."""
+
+AnyCase = BeforeValidator(_lower)
+"""Has the letters of a word be in either case."""
+
+
+async def read_given(request: web.Request, model: type[G]) -> G:
+    """Read a JSON body as what ``model`` describes, whatever content type the request names.
+
+    Raises:
+        ValidationFailed: it is not JSON, not an object, or fields of it are missing or not allowed.
+        ControlRefused: it is too large.
+    """
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise ControlRefused(413, f"the body is larger than {error.text}") from error
+    if not body:
+        raise ValidationFailed([{"type": "missing", "loc": ["body"], "msg": "Field required"}])
+    given = _parsed(body)
+    if not isinstance(given, dict):
+        message = "Input should be a valid dictionary or object to extract fields from"
+        raise ValidationFailed([{"type": "model_attributes_type", "loc": ["body"], "msg": message}])
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        items = error.errors(include_url=False, include_context=False, include_input=False)
+        raise ValidationFailed([_fault(dict(item)) for item in items]) from error
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        place, why = error.pos, error.msg
+    except UnicodeDecodeError as error:
+        place, why = error.start, "not UTF-8"
+    except RecursionError:
+        place, why = 0, "nested too deeply"
+    fault: Fault = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error"}
+    raise ValidationFailed([fault | {"ctx": {"error": why}}])
+
+
+def _fault(item: dict[str, Any]) -> Fault:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return {"type": item["type"], "loc": ["body", *item["loc"]], "msg": message}

@@ -1,0 +1,82 @@
+"""Beginning again: the simulator as it was when it was first started, without starting it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mesh_sim.config import StoreMode
+from mesh_sim.core import Core
+from mesh_sim.exchange.directory import Directory
+from mesh_sim.faults import Faults
+from mesh_sim.participants import load_directory
+from mesh_sim.scenario import Scenario, load_scenario
+from mesh_sim.store_modes import put_canned_messages
+from mesh_sim.witness.journal import Journal
+
+
+class FreshStart:
+    """Resets one simulator, the messages alone or everything there is."""
+
+    def __init__(self, core: Core, faults: Faults, journal: Journal) -> None:
+        self._core = core
+        self._faults = faults
+        self._journal = journal
+
+    async def set_up(self) -> None:
+        """Set up what the settings say there is at the start.
+
+        Raises:
+            SettingsError: the scenario has a fault for an operation that does not exist.
+            StorageFailed: it could not be kept.
+        """
+        if self._core.stage is not None:
+            await self._core.stage.set_up(self._faults)
+        await self._put_canned()
+
+    async def messages(self) -> None:
+        """Forget every message, and have mailboxes and workflows be what their files say now.
+
+        Raises:
+            SettingsError: a file cannot be used; nothing was reset.
+            StorageFailed: it could not be kept.
+        """
+        await self._messages(await asyncio.to_thread(self._read_files))
+
+    async def everything(self) -> None:
+        """Forget choices, faults and the journal too, return to real time, and set the scenario up again.
+
+        Raises:
+            SettingsError: a file cannot be used; nothing was reset.
+            StorageFailed: it could not be kept.
+        """
+        core = self._core
+        directory, scenario = await asyncio.to_thread(self._read_files)
+        self._faults.clear()
+        await core.register.clear()
+        await core.rule.restore()
+        await self._messages((directory, scenario))
+        await core.time.reset()
+        await self._journal.clear()
+        if core.stage is not None:
+            await core.stage.forget()
+            await core.stage.set_up(self._faults)
+
+    async def _put_canned(self) -> None:
+        if self._core.settings.store_mode is StoreMode.CANNED:
+            await put_canned_messages(self._core.desk, self._core.exchange)
+
+    def _read_files(self) -> tuple[Directory, Scenario | None]:
+        settings = self._core.settings
+        directory = load_directory(settings)
+        if settings.scenario is None:
+            return directory, None
+        return directory, load_scenario(settings.scenario, directory, settings.nhs_number_rule)
+
+    async def _messages(self, read: tuple[Directory, Scenario | None]) -> None:
+        core, (directory, scenario) = self._core, read
+        if core.stage is not None and scenario is not None:
+            core.stage.scenario = scenario
+        core.mailboxes.give(directory.mailboxes, directory.workflows)
+        await core.mailboxes.restore()
+        await core.desk.reset()
+        await self._put_canned()
