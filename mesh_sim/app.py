@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from aiohttp import web
 
 from mesh_sim.api import routes
 from mesh_sim.api.errors import errors_to_bodies
+from mesh_sim.api.fault_actions import FAULT_LISTENERS, add_faults, inject_faults
 from mesh_sim.api.header_bytes import prepare_headers
 from mesh_sim.api.http_log import http_log
-from mesh_sim.api.keys import EXCHANGE, SETTINGS, TOKENS
+from mesh_sim.api.journal import Recorder, add_journal, journaled
+from mesh_sim.api.keys import DESK, EXCHANGE, FRESH_START, MAILBOXES, REGISTER, RULE, SETTINGS, TIME, TOKENS
+from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
-from mesh_sim.certs import CertificateError, server_context
 from mesh_sim.clock import SimulatedClock
-from mesh_sim.config import Settings, SettingsError, Tls
+from mesh_sim.config import Settings, SettingsError
 from mesh_sim.core import Core, open_core, opened, working
+from mesh_sim.exchange.events import Kind
+from mesh_sim.exchange.ports import UsedTokens
 from mesh_sim.exchange.service import Exchange
+from mesh_sim.faults import FaultRule, Faults
+from mesh_sim.fresh_start import FreshStart
+from mesh_sim.server_tls import server_tls
+from mesh_sim.storage.journal import SqliteJournal
 from mesh_sim.storage.tokens import SqliteTokens
-
-log = logging.getLogger("mesh_sim")
-
-T = TypeVar("T")
+from mesh_sim.store_modes import data_folder
+from mesh_sim.witness.journal import Entry, Journal
 
 _READ_BUFFER_BYTES = 1024 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
-_TIDY_EVERY_S = 60.0
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Server:
 
     url: str
     core: Core
+    faults: Faults
+    journal: Journal
+    fresh_start: FreshStart
 
     @property
     def exchange(self) -> Exchange:
@@ -52,32 +59,99 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, clock: SimulatedClock | None = None) -> AsyncIterator[Server]:
+async def running(
+    settings: Settings, clock: SimulatedClock | None = None, *, patience_s: float = _PATIENCE_S
+) -> AsyncIterator[Server]:
     """Run a simulator, server and worker, until the context is left.
+
+    Args:
+        settings: how it is set up.
+        clock: the simulated time; None for a clock of its own.
+        patience_s: in stopping, how long requests may go on before they are broken off; above 0.
 
     Raises:
         SettingsError: it cannot start as it is set up; the text says why.
     """
-    tls = _tls(settings)  # first: a missing certificate stops the start before a folder is made
-    async with open_core(settings, clock) as core, working(core):
-        tokens = opened(settings.data / "tokens.db", SqliteTokens)
-        try:
-            app = web.Application(middlewares=[errors_to_bodies])
-            app[EXCHANGE] = core.exchange
-            app[SETTINGS] = settings
-            app[TOKENS] = tokens
-            app[OPERATION_NAMES] = routes.OPERATION_NAMES
-            app.add_routes(routes.ROUTES)
-            app.on_response_prepare.append(prepare_headers)
-            async with _listening(app, settings, tls) as url:
-                yield Server(url, core)
-        finally:
-            tokens.close()
+    tls = server_tls(settings)  # first: a missing certificate stops the start before a folder is made
+    with data_folder(settings) as placed:
+        async with (
+            open_core(placed, clock) as core,
+            working(core),
+            _serving(placed, core, tls, patience_s) as server,
+        ):
+            yield server
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    settings: Settings, core: Core, tls: ssl.SSLContext | None, patience_s: float
+) -> AsyncIterator[Server]:
+    tokens = opened(settings.data / "tokens.db", SqliteTokens)
+    journal = SqliteJournal(settings.data / "journal.db")
+    try:
+        faults = Faults(routes.OPERATIONS, of_mailboxes=routes.OF_MAILBOXES)
+        fresh_start = FreshStart(core, faults, journal)
+        await fresh_start.set_up()
+        app = _application(settings, core, tokens, faults, Recorder(journal, core.clock.now))
+        app[FRESH_START] = fresh_start
+        async with _listening(app, settings, tls, patience_s) as url:
+            yield Server(url, core, faults, journal, fresh_start)
+    finally:
+        tokens.close()
+        await journal.close()
+
+
+def _application(
+    settings: Settings, core: Core, tokens: UsedTokens, faults: Faults, recorder: Recorder
+) -> web.Application:
+    app = web.Application(middlewares=[journaled, errors_to_bodies, inject_faults])
+    app[SETTINGS] = settings
+    app[EXCHANGE] = core.exchange
+    app[TOKENS] = tokens
+    app[DESK] = core.desk
+    app[MAILBOXES] = core.mailboxes
+    app[REGISTER] = core.register
+    app[RULE] = core.rule
+    app[TIME] = core.time
+    app[METRICS] = Metrics()
+    app[OPERATION_NAMES] = routes.OPERATION_NAMES
+    app.add_routes(routes.ROUTES)
+    app.on_response_prepare.append(prepare_headers)
+    add_journal(app, recorder)
+    add_faults(app, faults)
+    news = _News(core.exchange)
+    recorder.listeners += [app[METRICS].count, news.request]
+    app[FAULT_LISTENERS].append(news.fault)
+    return app
+
+
+class _News:
+    """Publishes what the API saw to whoever watches the exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def request(self, entry: Entry) -> None:
+        self._exchange.events.publish(
+            Kind.REQUEST,
+            entry.simulated_at,
+            number=entry.number,
+            mailbox=entry.mailbox,
+            operation=entry.operation,
+            status=entry.status,
+            message_id=entry.message_id,
+            reason=entry.reason,
+        )
+
+    def fault(self, rule: FaultRule, operation: str) -> None:
+        self._exchange.events.publish(
+            Kind.FAULT, self._exchange.now(), rule=rule.id, action=rule.action.value, operation=operation
+        )
 
 
 @contextlib.asynccontextmanager
 async def _listening(
-    app: web.Application, settings: Settings, tls: ssl.SSLContext | None
+    app: web.Application, settings: Settings, tls: ssl.SSLContext | None, patience_s: float
 ) -> AsyncIterator[str]:
     # Bodies pass through as they were sent, so the server must not decompress them (design.md).
     runner = web.AppRunner(
@@ -89,7 +163,7 @@ async def _listening(
         max_field_size=_MAX_HEADER_BYTES,
         max_line_size=_MAX_HEADER_BYTES,
         read_bufsize=_READ_BUFFER_BYTES,
-        shutdown_timeout=10.0,
+        shutdown_timeout=patience_s,
     )
     await runner.setup()
     try:
@@ -106,12 +180,3 @@ async def _listening(
         yield f"{'https' if tls else 'http'}://{shown}:{port}"
     finally:
         await runner.cleanup()
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls is Tls.OFF:
-        return None
-    try:
-        return server_context(settings.certs, mutual=settings.tls is Tls.MUTUAL)
-    except CertificateError as error:
-        raise SettingsError(str(error)) from error

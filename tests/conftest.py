@@ -18,6 +18,7 @@ from support import Callers, MakeSimulator, Simulator
 from mesh_sim.app import running
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Settings
+from mesh_sim.sandbox_environment import VARIABLES
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -31,7 +32,9 @@ def _only_given_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("MESH_SIM_") or name in (
+                *VARIABLES,
                 "MAILBOXES_DATA_DIR",
+                "FILE_STORE_DIR",
                 "SHARED_KEY",
                 "ENV",
                 "BUILD_LABEL",

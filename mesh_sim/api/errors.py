@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mesh_sim.api.answers import json_bytes, version_or_first
 from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.journal import MESSAGE_ID, REASON
 from mesh_sim.api.operations import Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
 from mesh_sim.exchange import errors
@@ -50,6 +51,8 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
     match error:
         case errors.ExchangeError():
             _log_refusal(request, STATUS[type(error)], str(error))
+            if error.message_id:
+                request[MESSAGE_ID] = error.message_id
             answer = _refusal(request, error)
         case ValidationFailed():
             _log_refusal(request, 400, str(error))
@@ -61,6 +64,7 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
         case web.HTTPNotFound():
             answer = await _not_found(request)
         case web.HTTPMethodNotAllowed():
+            request[REASON] = f"the path is not for {request.method}, only for {error.headers['Allow']}"
             allow = {"Allow": error.headers["Allow"]}
             answer = _json(405, {"detail": "Method Not Allowed"}, headers=allow)
         case web.RequestPayloadError() | ConnectionError():
@@ -72,6 +76,7 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
             answer = _json(500, {"message": errors.INTERNAL})
         case _:
             log.error("%s failed", operation_of(request), exc_info=error)
+            request[REASON] = f"the simulator itself failed ({type(error).__name__}); its log says more"
             answer = _json(500, {"message": errors.INTERNAL})
     return answer
 
@@ -101,7 +106,9 @@ async def _not_found(request: web.Request) -> web.Response:
         plain = request.rel_url.with_path(path.rstrip("/") or "/", encoded=True, keep_query=True)
         found = await request.app.router.resolve(request.clone(rel_url=plain))
         if found.http_exception is None or isinstance(found.http_exception, web.HTTPMethodNotAllowed):
+            request[REASON] = "the path ends with a slash; its caller is sent to the one without"
             return web.Response(status=307, headers={"Location": str(request.url.join(plain))})
+    request[REASON] = "no operation has this path"
     return _json(404, {"detail": "Not Found"})
 
 
@@ -116,6 +123,7 @@ def _json(
 
 
 def _log_refusal(request: web.Request, status: int, why: str) -> None:
+    request[REASON] = why
     # The mailbox is as the caller wrote it, so it may be anything: quoted, and cut.
     mailbox = request.match_info.get("mailbox_id", "-")[:40]
     log.info("%d %s for mailbox %r: %s", status, operation_of(request), mailbox, why)

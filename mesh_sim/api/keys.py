@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from aiohttp import web
 
 from mesh_sim.config import Settings
@@ -14,7 +16,19 @@ from mesh_sim.optouts.register import OptOutRegister
 from mesh_sim.optouts.rule import SharedRule
 from mesh_sim.timekeeper import TimeKeeper
 
+
+class Resetting(Protocol):
+    """Has a simulator begin again."""
+
+    async def messages(self) -> None:
+        """Forget every message; mailboxes and workflows are what their files say now."""
+
+    async def everything(self) -> None:
+        """Be as at the first start: choices, faults, journal and clock too."""
+
+
 DESK = web.AppKey("desk", ServiceDesk)
+FRESH_START = web.AppKey("fresh_start", Resetting)
 EXCHANGE = web.AppKey("exchange", Exchange)
 FAULTS = web.AppKey("faults", Faults)
 MAILBOXES = web.AppKey("mailboxes", MailboxRegister)

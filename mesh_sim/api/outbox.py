@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mesh_sim.api.answers import json_answer, wanted_version
 from mesh_sim.api.control_file import SendHeaders, read_send_headers
+from mesh_sim.api.journal import MESSAGE_ID
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.api.validation import Validator
 from mesh_sim.exchange.directory import Mailbox
@@ -25,6 +26,7 @@ async def send_message(request: web.Request, mailbox: Mailbox) -> web.Response:
     headers.check()
     draft = _draft(headers, exchange.new_message_id())
     message = await exchange.send(mailbox, draft, _blocks(request))
+    request[MESSAGE_ID] = message.message_id
     key = "messageID" if version is ApiVersion.V1 else "message_id"
     return json_answer(version, {key: message.message_id}, status=202)
 

@@ -7,6 +7,25 @@ from typing import Final
 from aiohttp import web
 
 from mesh_sim.api.authentication import authenticated
+from mesh_sim.api.control.clock import set_clock, show_clock
+from mesh_sim.api.control.events import stream_events
+from mesh_sim.api.control.faults import add_fault, clear_faults, list_faults, remove_fault
+from mesh_sim.api.control.journal import empty_journal, show_journal
+from mesh_sim.api.control.mailboxes import change_mailbox, create_mailbox, list_mailboxes
+from mesh_sim.api.control.messages import list_messages, put_messages
+from mesh_sim.api.control.optouts import (
+    change_rule,
+    choose_many,
+    forget_choices,
+    list_optouts,
+    load_choices,
+    opt_out,
+    show_choice,
+    show_statistics,
+    withdraw,
+)
+from mesh_sim.api.control.requests import guarded
+from mesh_sim.api.control.wait import wait_for_messages
 from mesh_sim.api.handshake import handshake
 from mesh_sim.api.health import ping, ready, update
 from mesh_sim.api.inbox import (
@@ -18,8 +37,11 @@ from mesh_sim.api.inbox import (
     look_at_message,
 )
 from mesh_sim.api.lookup import look_up_endpoint, search_workflow
+from mesh_sim.api.metrics import show_metrics
 from mesh_sim.api.operations import Handler
 from mesh_sim.api.outbox import send_chunk, send_message
+from mesh_sim.api.sandbox.rich import rich_inbox, rich_outbox
+from mesh_sim.api.sandbox.routes import SANDBOX_PATHS
 from mesh_sim.api.tracking import track_local_id, track_message
 
 MX = "/messageexchange"
@@ -32,6 +54,8 @@ HEALTH_PATHS = ("/health", "/_status", "/_ping", "/healthcheck", MX + "/_ping", 
 _OPERATIONS: list[tuple[str, str, str, Handler]] = [
     ("lookup", "GET", MX + "/endpointlookup/{ods_code}/{workflow_id}", look_up_endpoint),
     ("workflowsearch", "GET", MX + "/workflowsearch/{workflow_id}", search_workflow),
+    ("rich-inbox", "GET", BOX + "/inbox/rich", authenticated(rich_inbox)),
+    ("rich-outbox", "GET", BOX + "/outbox/rich", authenticated(rich_outbox)),
     ("handshake", "POST", BOX, authenticated(handshake)),
     ("handshake", "GET", BOX, authenticated(handshake)),
     ("send", "POST", BOX + "/outbox", authenticated(send_message)),
@@ -47,8 +71,40 @@ _OPERATIONS: list[tuple[str, str, str, Handler]] = [
     ("download-chunk", "GET", MESSAGE + "/{chunk_number}", authenticated(download_chunk)),
 ]
 
+# What a test wants to do to the simulator. Fixed segments stand before {nhs_number}.
+CONTROL: list[tuple[str, str, Handler]] = [
+    ("GET", "/admin/clock", show_clock),
+    ("POST", "/admin/clock", set_clock),
+    ("GET", "/admin/mailboxes", list_mailboxes),
+    ("POST", "/admin/mailboxes", create_mailbox),
+    ("PATCH", "/admin/mailboxes", change_mailbox),
+    ("GET", "/admin/messages", list_messages),
+    ("POST", "/admin/messages", put_messages),
+    ("GET", "/admin/wait", wait_for_messages),
+    ("GET", "/admin/faults", list_faults),
+    ("POST", "/admin/faults", add_fault),
+    ("DELETE", "/admin/faults", clear_faults),
+    ("DELETE", "/admin/faults/{rule_id}", remove_fault),
+    ("GET", "/admin/optouts", list_optouts),
+    ("PUT", "/admin/optouts", choose_many),
+    ("PATCH", "/admin/optouts", change_rule),
+    ("DELETE", "/admin/optouts", forget_choices),
+    ("POST", "/admin/optouts/load", load_choices),
+    ("GET", "/admin/optouts/statistics", show_statistics),
+    ("GET", "/admin/optouts/{nhs_number}", show_choice),
+    ("PUT", "/admin/optouts/{nhs_number}", opt_out),
+    ("DELETE", "/admin/optouts/{nhs_number}", withdraw),
+    ("GET", "/admin/journal", show_journal),
+    ("DELETE", "/admin/journal", empty_journal),
+    ("GET", "/admin/events", stream_events),
+    ("GET", "/metrics", show_metrics),
+]
+
 OPERATIONS: Final = tuple(dict.fromkeys(operation for operation, *_ in _OPERATIONS))
 """The names of what a client can ask MESH for."""
+
+OF_MAILBOXES: Final = frozenset(operation for operation, _, path, _ in _OPERATIONS if path.startswith(BOX))
+"""Those of them that name a mailbox in their path."""
 
 OPERATION_NAMES: Final = {handler: operation for operation, _, _, handler in _OPERATIONS}
 
@@ -61,5 +117,7 @@ def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
 ROUTES = [
     *(_route("GET", path, ping) for path in HEALTH_PATHS),
     _route("GET", "/admin/ready", ready),
+    *(_route(method, path, guarded(handler)) for method, path, handler in CONTROL),
+    *(_route(method, path, guarded(handler)) for method, path, handler in SANDBOX_PATHS),
     *(_route(method, path, handler) for _, method, path, handler in _OPERATIONS),
 ]

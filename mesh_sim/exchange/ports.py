@@ -168,10 +168,10 @@ class PayloadStore(Protocol):
 class UsedTokens(Protocol):
     """The authorization tokens of the last four hours (section 5: two hours either side)."""
 
-    async def use(self, digest: bytes, *, minute: int, now_minute: int) -> bool:
-        """Note a token as used; False if it was used before.
+    async def use(self, digest: bytes, *, minute: int, now: datetime) -> datetime | None:
+        """Note a token as used; give the time of its first use if it was used before.
 
-        ``minute`` is the token's own timestamp and ``now_minute`` the real time, both in minutes since 1970.
+        ``minute`` is the token's own timestamp, in minutes since 1970; ``now`` is real time.
 
         Raises:
             StorageFailed: it could not be noted.

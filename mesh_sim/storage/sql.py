@@ -270,15 +270,19 @@ SET_CONTROL: Final = """
 
 # Clustered by minute: inserts touch a few hot pages and forgetting is one range.
 TOKENS: Final = """
-    CREATE TABLE IF NOT EXISTS tokens (
-        minute INTEGER NOT NULL,
-        digest BLOB NOT NULL,
+    CREATE TABLE IF NOT EXISTS used_tokens (
+        minute  INTEGER NOT NULL,
+        digest  BLOB NOT NULL,
+        used_at INTEGER NOT NULL,
         PRIMARY KEY (minute, digest)
     ) WITHOUT ROWID
 """
-FORGET_TOKEN: Final = "DELETE FROM tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - no secret in it
-INSERT_TOKENS: Final = "INSERT INTO tokens (minute, digest) VALUES (?, ?) ON CONFLICT DO NOTHING"
-FORGET_TOKENS: Final = "DELETE FROM tokens WHERE minute < ?"
+FORGET_TOKEN: Final = "DELETE FROM used_tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - no secret in it
+USE_TOKEN: Final = (
+    "INSERT INTO used_tokens (minute, digest, used_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S105 - the same
+)
+TOKEN_USED_AT: Final = "SELECT used_at FROM used_tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - the same
+FORGET_TOKENS: Final = "DELETE FROM used_tokens WHERE minute < ?"
 
 # -- the opt-out service: the register of choices and the submissions ---------------------------------
 
@@ -397,3 +401,54 @@ SET_FINISHED: Final = """
         answer_message_id = $8, finished_at = $9
     WHERE message_id = $1 AND claimed_by = $2 AND state <> 'finished'
 """
+
+# -- the journal of requests, in a SQLite file of its own ----------------------------------------------
+
+# AUTOINCREMENT, so that numbers go on growing when every row is gone; NOCASE, so that a mailbox is found in
+# whatever letters the caller wrote it.
+ENTRIES: Final = """
+    CREATE TABLE IF NOT EXISTS entries (
+        number         INTEGER PRIMARY KEY AUTOINCREMENT,
+        at             INTEGER NOT NULL,
+        simulated_at   INTEGER NOT NULL,
+        mailbox        TEXT NOT NULL COLLATE NOCASE,
+        operation      TEXT NOT NULL,
+        method         TEXT NOT NULL,
+        status         INTEGER NOT NULL,
+        received_bytes INTEGER NOT NULL,
+        sent_bytes     INTEGER NOT NULL,
+        duration_s     REAL NOT NULL,
+        message_id     TEXT NOT NULL COLLATE NOCASE,
+        reason         TEXT NOT NULL,
+        near_misses    TEXT NOT NULL,
+        fault          TEXT NOT NULL,
+        user_agent     TEXT NOT NULL
+    )
+"""
+ENTRY_COLUMNS: Final = (
+    "number, at, simulated_at, mailbox, operation, method, status, received_bytes, sent_bytes, duration_s, "
+    "message_id, reason, near_misses, fault, user_agent"
+)
+_ENTRY_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ENTRY: Final = f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES {_ENTRY_VALUES}"
+ENTRIES_AT_ONCE: Final = 100
+INSERT_ENTRIES: Final = (
+    f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES {', '.join([_ENTRY_VALUES] * ENTRIES_AT_ONCE)}"
+)
+LAST_ENTRY: Final = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
+SELECT_ENTRIES: Final = f"""
+    SELECT {ENTRY_COLUMNS} FROM entries
+    WHERE number > :after AND at >= :since AND status BETWEEN :lowest_status AND :highest_status
+        AND (:unsuccessful = 0 OR status = 0 OR status >= 300)
+        AND (:mailbox = '' OR mailbox = :mailbox) AND (:operation = '' OR operation = :operation)
+        AND (:message_id = '' OR message_id = :message_id)
+"""
+ENTRIES_OLDEST_FIRST: Final = f"{SELECT_ENTRIES} ORDER BY number LIMIT :limit"
+ENTRIES_NEWEST_FIRST: Final = f"{SELECT_ENTRIES} ORDER BY number DESC LIMIT :limit"
+DELETE_ENTRIES_UP_TO: Final = "DELETE FROM entries WHERE number <= ?"
+# Requests end nearly in the order in which they begin: from the first young one on, all are young enough.
+DELETE_ENTRIES_BEFORE: Final = """
+    DELETE FROM entries
+    WHERE number < COALESCE((SELECT number FROM entries WHERE at >= ? ORDER BY number LIMIT 1), 1 << 62)
+"""
+DELETE_ENTRIES: Final = "DELETE FROM entries"

@@ -16,7 +16,7 @@ from mesh_sim.api.control.requests import answer, read_query
 from mesh_sim.api.keys import DESK, EXCHANGE
 from mesh_sim.durations import Duration, format_duration
 from mesh_sim.exchange.desk import ServiceDesk
-from mesh_sim.exchange.events import Events, Subscription
+from mesh_sim.exchange.events import Events, Kind, Subscription
 from mesh_sim.exchange.messages import Message
 from mesh_sim.exchange.ports import Wanted
 
@@ -70,6 +70,7 @@ async def _news(news: Subscription) -> None:
     """Sleep until something happened here, or may have happened elsewhere."""
     try:
         async with asyncio.timeout(_LOOK_EVERY_S):
-            await news.next()
+            while (await news.next()).kind is Kind.REQUEST:
+                pass  # requests that change a message are told of as such
     except TimeoutError:
         return

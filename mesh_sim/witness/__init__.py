@@ -1,0 +1,1 @@
+"""The witness: what clients asked of the simulator, and why it refused."""
