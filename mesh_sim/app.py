@@ -19,7 +19,7 @@ from mesh_sim.api.keys import DESK, EXCHANGE, FRESH_START, MAILBOXES, REGISTER, 
 from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
 from mesh_sim.clock import SimulatedClock
-from mesh_sim.config import Settings, SettingsError
+from mesh_sim.config import Settings, SettingsError, refuse_open_control
 from mesh_sim.core import Core, open_core, opened, working
 from mesh_sim.exchange.events import Kind
 from mesh_sim.exchange.ports import UsedTokens
@@ -72,6 +72,7 @@ async def running(
     Raises:
         SettingsError: it cannot start as it is set up; the text says why.
     """
+    refuse_open_control(settings)
     tls = server_tls(settings)  # first: a missing certificate stops the start before a folder is made
     with data_folder(settings) as placed:
         async with (

@@ -129,15 +129,6 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _closed_off_loopback(self) -> Settings:
-        if self.admin_token is None and not _is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host!r} is reachable from other machines, so the control API needs a token: "
-                "set MESH_SIM_ADMIN_TOKEN, or listen on 127.0.0.1"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _whole_pair(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("MESH_SIM_TLS_CERT and MESH_SIM_TLS_KEY belong together: set both or neither")
@@ -194,6 +185,19 @@ def load_settings(**options: Any) -> Settings:
         raise SettingsError("\n".join(_explained(error))) from error
     except ValueError as error:  # a TOML file that cannot be parsed
         raise SettingsError(f"{CONFIG_FILE}: {error}") from error
+
+
+def refuse_open_control(settings: Settings) -> None:
+    """Stop a server whose control API anybody on the network could use.
+
+    Raises:
+        SettingsError: it would listen beyond loopback without a token.
+    """
+    if settings.admin_token is None and not _is_loopback(settings.host):
+        raise SettingsError(
+            f"host {settings.host!r} is reachable from other machines, so the control API needs a token: "
+            "set MESH_SIM_ADMIN_TOKEN, or listen on 127.0.0.1"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -137,7 +137,7 @@ class Stage:
         time: TimeKeeper,
         documents: Documents,
     ) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._desk = desk
         self._register = register
         self._time = time
@@ -150,22 +150,22 @@ class Stage:
             SettingsError: a fault is for an operation that does not exist.
             StorageFailed: it could not be kept.
         """
-        for place, rule in enumerate(self._scenario.rules):
+        for place, rule in enumerate(self.scenario.rules):
             try:
                 faults.add(rule)
             except RuleRefused as error:
                 raise SettingsError(f"the scenario's faults[{place}].{error}") from error
         done = await self._documents.document(_MARKER)
-        if done is None or done.content != self._scenario.digest:
+        if done is None or done.content != self.scenario.digest:
             await self._set_up_once()
-            await self._documents.change(_MARKER, lambda _: self._scenario.digest)
+            await self._documents.change(_MARKER, lambda _: self.scenario.digest)
 
     async def forget(self) -> None:
         """Have everything set up again next time."""
         await self._documents.change(_MARKER, lambda _: "")
 
     async def _set_up_once(self) -> None:
-        scenario = self._scenario
+        scenario = self.scenario
         if scenario.wish.clock is not None:
             await self._time.advance(scenario.wish.clock.advance)
         for numbers, opted_out in ((scenario.opted_out, True), (scenario.withdrawn, False)):

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from mesh_sim.exchange.errors import Malformed
-from ndoo.protocol import MEDIA_TYPE, ApiVersion, api_version
+from ndoo.protocol import MEDIA_TYPE, ApiVersion, ErrorCode, api_version
 
 
 def wanted_version(request: web.Request) -> ApiVersion:
@@ -34,6 +34,20 @@ def version_or_first(request: web.Request) -> ApiVersion:
 def json_bytes(body: Any) -> bytes:
     """Serialise a body, without blanks between its parts."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def error_answer(version: ApiVersion, status: int, error: ErrorCode, *, message_id: str = "") -> web.Response:
+    """Answer with a MESH error (section 4); the message is named where there is one."""
+    body: dict[str, Any] = {}
+    if version is ApiVersion.V1:
+        if message_id:
+            body["messageID"] = message_id
+        body |= {"errorEvent": error.event, "errorCode": error.code, "errorDescription": error.text}
+    else:
+        if message_id:
+            body |= {"message_id": message_id, "internal_id": message_id}
+        body["detail"] = [{"event": error.event, "code": error.code, "msg": error.text}]
+    return json_answer(version, body, status=status)
 
 
 def json_answer(version: ApiVersion, body: Any, *, status: int = 200) -> web.Response:

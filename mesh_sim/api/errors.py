@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mesh_sim.api.answers import json_bytes, version_or_first
+from mesh_sim.api.answers import error_answer, json_bytes, version_or_first
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.journal import MESSAGE_ID, REASON
 from mesh_sim.api.operations import Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
 from mesh_sim.exchange import errors
 from mesh_sim.gzip import GzipError
-from ndoo.protocol import MEDIA_TYPE, ApiVersion
+from ndoo.protocol import ErrorCode
 
 log = logging.getLogger("mesh_sim.api")
 
@@ -86,17 +86,9 @@ def _refusal(request: web.Request, error: errors.ExchangeError) -> web.Response:
     if isinstance(error, _GENERIC):
         return _json(status, {"message": error.text})
     version = version_or_first(request)  # a bad Accept is itself answered in version 1
-    body: dict[str, Any] = {}
-    if version is ApiVersion.V1:
-        if error.message_id:
-            body["messageID"] = error.message_id
-        body |= {"errorEvent": error.event, "errorCode": error.code, "errorDescription": error.text}
-    else:
-        if error.message_id:
-            body["message_id"] = error.message_id
-            body["internal_id"] = error.message_id
-        body["detail"] = [{"event": error.event, "code": error.code, "msg": error.text}]
-    return _json(status, body, content_type=MEDIA_TYPE[version])
+    return error_answer(
+        version, status, ErrorCode(error.event, error.code, error.text), message_id=error.message_id
+    )
 
 
 async def _not_found(request: web.Request) -> web.Response:

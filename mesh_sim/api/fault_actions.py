@@ -14,18 +14,18 @@ import socket
 import struct
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from mesh_sim.api.answers import json_answer, version_or_first
+from mesh_sim.api.answers import error_answer, version_or_first
 from mesh_sim.api.authentication import give_token_back
 from mesh_sim.api.journal import FAULT
 from mesh_sim.api.keys import FAULTS
 from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.faults import Action, FaultRule, Faults
-from ndoo.protocol import ApiVersion
+from ndoo.protocol import ErrorCode
 
 log = logging.getLogger("mesh_sim.api")
 
@@ -91,13 +91,7 @@ async def _act(rule: FaultRule, request: web.Request, handler: Handler) -> web.S
 def _status(rule: FaultRule, request: web.Request) -> web.Response:
     """Answer with the rule's status, in the shape of a MESH error (section 4)."""
     text = f"Injected fault: rule {rule.id} answers {rule.status}; see or remove it under /admin/faults"
-    version = version_or_first(request)
-    body: dict[str, Any]
-    if version is ApiVersion.V1:
-        body = {"errorEvent": "", "errorCode": "", "errorDescription": text}
-    else:
-        body = {"detail": [{"event": "", "code": "", "msg": text}]}
-    answer = json_answer(version, body, status=rule.status or 0)
+    answer = error_answer(version_or_first(request), rule.status or 0, ErrorCode("", "", text))
     if rule.retry_after_s is not None:
         answer.headers["Retry-After"] = str(rule.retry_after_s)
     return answer

@@ -195,6 +195,6 @@ def _mailbox(request: web.Request) -> str:
 
 def _message_id(request: web.Request) -> str:
     given = request.get(MESSAGE_ID) or request.match_info.get("message_id")
-    if given is None and request.query_string:
+    if given is None and request.rel_url.raw_query_string:
         given = request.query.get("messageID")
     return message_id_in(given or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,17 @@ async def test_the_example_sets_everything_up(make_simulator: MakeSimulator) -> 
     snapshot = await simulator.server.core.register.snapshot(simulator.clock.now())
     assert snapshot.opted_out(np.array([9990000018, 9990000026])).all()
     assert snapshot.synthetic.rate == 0
+
+
+async def test_the_page_s_example_is_a_scenario(make_simulator: MakeSimulator, tmp_path: Path) -> None:
+    """Every key that docs/scenarios.md shows is one, with a value that is allowed."""
+    page = (EXAMPLE.parents[1] / "docs" / "scenarios.md").read_text("utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "opted-out.dat").write_text(f"{THREE},\n")
+    simulator = await make_simulator(scenario=scenario(tmp_path, text))
+    assert len(await simulator.caller("X99SUP01").inbox("max_results=1000")) == 600
+    register = simulator.server.core.register
+    assert (await register.statistics(simulator.clock.now())).opted_out == 2
 
 
 async def test_messages_come_once_and_faults_each_time(make_simulator: MakeSimulator, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from controls import assert_control_refused, control
 from support import MakeSimulator, Simulator
 
-from mesh_sim.api.routes import CONTROL
+from mesh_sim.api.routes import CONTROL, OPERATIONS
 
 PATHS = sorted((method, path.format(nhs_number="9990000018", rule_id="f1")) for method, path, _ in CONTROL)
 
@@ -61,3 +63,17 @@ async def test_bodies_that_are_not_understood(simulator: Simulator, body: bytes,
     answer = await control(simulator.url, "POST", "/admin/clock", body)
     assert_control_refused(answer, 413 if len(body) > 1_000_000 else 400, text=text)
     assert (await control(simulator.url, "GET", "/admin/clock")).json()["offset_s"] == 0
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path, _ in CONTROL}))
+def test_every_control_path_is_documented(path: str) -> None:
+    """docs/control.md names each path of the control API."""
+    page = (Path(__file__).parents[3] / "docs" / "control.md").read_text("utf-8")
+    written = path.replace("{nhs_number}", "NUMBER").replace("{rule_id}", "ID")
+    assert f"{written}`" in page or f"{written}?" in page
+
+
+def test_every_operation_is_documented() -> None:
+    """docs/control.md names each operation that a fault may be for."""
+    page = (Path(__file__).parents[3] / "docs" / "control.md").read_text("utf-8")
+    assert not [operation for operation in OPERATIONS if f"`{operation}`" not in page]
