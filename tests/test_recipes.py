@@ -68,7 +68,7 @@ def test_the_commands_run(script: str, tmp_path: Path) -> None:
     with Simulator() as sim:
         port = sim.url.rpartition(":")[2]
         shown = _bash(script, tmp_path, _environment(MESH_SIM_PORT=port))
-        if "clock advance" in script:
+        if "weekly-7" in script:
             (report,) = sim.messages("X26ABC1", message_type="REPORT")
             assert report.message_id in shown
         if "--count 600" in script:

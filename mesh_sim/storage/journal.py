@@ -89,16 +89,14 @@ class SqliteJournal:
         """Note a request; it is written within moments."""
         self._waiting.append(entry)
         if self._timer is None:
-            delay = _TRY_AGAIN_AFTER_S if self._failing else _WRITE_AFTER_S
-            self._timer = asyncio.get_running_loop().call_later(delay, self._begin_writing)
+            self._set_timer()
         elif len(self._waiting) == BATCH and not self._failing:
-            self._timer.cancel()
             self._begin_writing()
 
     async def entries(self, wanted: JournalFilter) -> Sequence[Entry]:
         """Give the entries asked for, with everything noted so far."""
+        await asyncio.shield(self._begin_writing())
         async with self._one_at_a_time:
-            await self._write_waiting()
             oldest = self._now() - self._longest
             bounded = replace(
                 wanted,
@@ -119,8 +117,8 @@ class SqliteJournal:
         Raises:
             StorageFailed: the file cannot be written; nothing was forgotten.
         """
+        await asyncio.shield(self._begin_writing())
         async with self._one_at_a_time:
-            await self._write_waiting()
             try:
                 deleted = await self._in_thread(self._file.clear, self._now() - self._longest)
             except (sqlite3.Error, OSError) as error:
@@ -143,10 +141,25 @@ class SqliteJournal:
 
     # -- behind the requests' backs -----------------------------------------------------------------
 
-    def _begin_writing(self) -> None:
+    def _set_timer(self) -> None:
+        delay = _TRY_AGAIN_AFTER_S if self._failing else _WRITE_AFTER_S
+        self._timer = asyncio.get_running_loop().call_later(delay, self._time_is_up)
+
+    def _time_is_up(self) -> None:
         self._timer = None
         if self._writing is None or self._writing.done():
+            self._begin_writing()
+        else:
+            self._set_timer()
+
+    def _begin_writing(self) -> asyncio.Task[None]:
+        """Give the write that is going on, or else a new one. Cancelled half-way, it would write twice."""
+        if self._writing is None or self._writing.done():
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             self._writing = asyncio.get_running_loop().create_task(self._write())
+        return self._writing
 
     async def _write(self) -> None:
         async with self._one_at_a_time:

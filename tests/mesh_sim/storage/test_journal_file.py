@@ -135,6 +135,30 @@ async def test_a_full_batch_is_written_at_once(tmp_path: Path) -> None:
         assert rows(tmp_path / "journal.db") == BATCH
 
 
+async def test_what_is_noted_during_a_write_waits_for_its_moment(tmp_path: Path) -> None:
+    """Under steady load a write ends with what it began with; the rest comes back all the same."""
+    async with opened(tmp_path / "journal.db") as journal, asyncio.timeout(10):
+        noted = note(journal, BATCH)
+        assert journal._writing is not None
+        while not journal._writing.done():
+            noted += note(journal)
+            await asyncio.sleep(0)
+        assert journal._waiting
+        assert await journal.entries(ALL) == noted
+
+
+async def test_a_question_given_up_writes_nothing_twice(tmp_path: Path) -> None:
+    """Whoever asks and goes away half-way leaves each entry written once."""
+    async with opened(tmp_path / "journal.db") as journal:
+        noted = note(journal, 3 * BATCH)
+        for _ in range(20):
+            asking = asyncio.create_task(journal.entries(ALL))
+            await asyncio.sleep(0)
+            asking.cancel()
+            noted += note(journal)
+        assert await journal.entries(ALL) == noted
+
+
 async def test_only_the_latest_are_kept(tmp_path: Path) -> None:
     """So many entries are given and no more, and the file does not go on growing."""
     async with opened(tmp_path / "journal.db", most=10) as journal:
