@@ -121,6 +121,7 @@ def _application(
     add_journal(app, recorder)
     add_faults(app, faults)
     news = _News(core.exchange)
+    app.on_shutdown.append(news.end)
     recorder.listeners += [app[METRICS].count, news.request]
     app[FAULT_LISTENERS].append(news.fault)
     return app
@@ -143,6 +144,9 @@ class _News:
             message_id=entry.message_id,
             reason=entry.reason,
         )
+
+    async def end(self, _app: web.Application) -> None:
+        self._exchange.events.end()
 
     def fault(self, rule: FaultRule, operation: str) -> None:
         self._exchange.events.publish(

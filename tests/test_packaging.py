@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Collection, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import ndoo
 
@@ -43,16 +47,63 @@ def wheel_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
-def _run(environment: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    # Of our own environment only its packages are on the path: the checkout is installed there by a .pth
-    # file, which a path does not follow.
+@pytest.fixture(scope="module")
+def fresh_environment(wheel_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install` of the wheel and of pytest makes: these two, what they need, and nothing else."""
+    environment = tmp_path_factory.mktemp("fresh") / "environment"
+    venv.create(environment, with_pip=False)
+    (wheel,) = wheel_environment.parent.glob("*.whl")
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check",
+            "--python", environment / "bin" / "python", "install", "--no-deps", wheel,
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    packages = next((environment / "lib").glob("python*/site-packages"))
+    (ours,) = metadata.distributions(name="mesh-sim", path=[str(packages)])
+    for distribution in _needed("pytest", *_requirements(ours)):
+        for name in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (packages / name).exists():
+                (packages / name).symlink_to(Path(str(distribution.locate_file(name))))
+    return environment
+
+
+def _needed(*requirements: str) -> Iterator[metadata.Distribution]:
+    """Find what is needed among what is installed here, and what that needs in turn."""
+    waiting, found = [Requirement(text) for text in requirements], set()
+    while waiting:
+        requirement = waiting.pop()
+        if requirement.name not in found:
+            found.add(requirement.name)
+            distribution = metadata.distribution(requirement.name)
+            yield distribution
+            waiting += map(Requirement, _requirements(distribution, requirement.extras))
+
+
+def _requirements(distribution: metadata.Distribution, extras: Collection[str] = ()) -> Iterator[str]:
+    for text in distribution.requires or ():
+        marker = Requirement(text).marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            yield text
+
+
+def _run(
+    environment: Path, *command: str, cwd: Path, borrow: bool = True
+) -> subprocess.CompletedProcess[str]:
     variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("NDOO_", "MESH_SIM_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NDOO_", "MESH_SIM_", "PYTEST_", "PYTHON"))
     }
+    if borrow:
+        # Of our own environment only its packages are on the path: the checkout is installed there by a
+        # .pth file, which a path does not follow.
+        variables["PYTHONPATH"] = sysconfig.get_path("purelib")
     return subprocess.run(
         [environment / "bin" / command[0], *command[1:]],
         cwd=cwd,
-        env=variables | {"PYTHONPATH": sysconfig.get_path("purelib"), "COLUMNS": "100"},
+        env=variables | {"COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,6 +128,18 @@ def test_the_demo_runs_from_the_wheel(wheel_environment: Path, tmp_path: Path) -
     kept = (tmp_path / "demo-output" / "patients-cleaned.csv").read_bytes()
     assert 1_000 < kept.count(b"\r\n") < 1_960
     assert (tmp_path / "demo-output" / "patients.cache").read_bytes().startswith(b"#ndoo-temporary-cache 1\n")
+
+
+def test_the_fixture_comes_with_the_wheel(fresh_environment: Path, tmp_path: Path) -> None:
+    """A test file of some twenty lines that uses the fixture passes where only the wheel and pytest are."""
+    example = shutil.copy(ROOT / "examples" / "test_with_mesh_sim.py", tmp_path)
+    result = _run(
+        fresh_environment, "python", "-m", "pytest", "-W", "error", example, cwd=tmp_path, borrow=False
+    )
+    assert "2 passed" in result.stdout, result.stdout + result.stderr
+    (plugins,) = re.findall("^plugins: (.*)", result.stdout, re.MULTILINE)
+    assert "mesh-sim-" in plugins
+    assert "asyncio" not in plugins
 
 
 def test_the_wheel_is_typed_and_holds_no_tests(wheel_environment: Path) -> None:

@@ -46,22 +46,34 @@ class Event:
 
 
 class Subscription:
-    """One watcher's events, in order; it has ended when it fell too far behind."""
+    """One watcher's events, in order, until the simulator stops or the watcher falls too far behind."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(KEPT)
+        self._waiting: deque[Event] = deque()
+        self._news = asyncio.Event()
         self.ended = False
 
-    async def next(self) -> Event:
-        """Wait for the next event."""
-        return await self._queue.get()
+    async def next(self) -> Event | None:
+        """Wait for the next event; None when there will be none."""
+        while not self._waiting:
+            if self.ended:
+                return None
+            self._news.clear()
+            await self._news.wait()
+        return self._waiting.popleft()
 
     def put(self, event: Event) -> None:
         """Hand over an event; a watcher that does not keep up gets no more."""
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self.ended = True
+        if len(self._waiting) == KEPT:
+            self.end()
+        elif not self.ended:
+            self._waiting.append(event)
+            self._news.set()
+
+    def end(self) -> None:
+        """Let the watcher have what it has not seen yet, and no more."""
+        self.ended = True
+        self._news.set()
 
 
 class Events:
@@ -79,8 +91,11 @@ class Events:
         self._kept.append(event)
         for watcher in list(self._watchers):
             watcher.put(event)
-            if watcher.ended:
-                self._watchers.discard(watcher)
+
+    def end(self) -> None:
+        """Send everybody away who watches: the simulator stops."""
+        for watcher in self._watchers:
+            watcher.end()
 
     def message(self, kind: Kind, at: datetime, message: Message) -> None:
         """Tell of something that happened to a message."""

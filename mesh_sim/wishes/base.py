@@ -70,7 +70,7 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         allowed = {name: _written(value) for name, value in item.get("ctx", {}).items()}
         return Problem(field, said.format(**allowed))
     text = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(field, text[:1].lower() + text[1:])
+    return Problem(field, text if text[:2].isupper() else text[:1].lower() + text[1:])
 
 
 def _key(path: Sequence[str | int]) -> str:

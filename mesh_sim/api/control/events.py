@@ -47,8 +47,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     events = request.app[EXCHANGE].events
     with events.watch(int(last_seen) if last_seen else None) as news:
         async with sse_response(request) as response:
-            while response.is_connected() and not news.ended:
-                event = await news.next()
+            while response.is_connected() and (event := await news.next()) is not None:
                 if event.kind in wanted:
                     try:
                         await response.send(_data(event), id=str(event.number), event=event.kind.value)

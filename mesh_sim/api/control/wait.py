@@ -38,6 +38,8 @@ async def wait_for_messages(request: web.Request) -> web.Response:
     desk, events = request.app[DESK], request.app[EXCHANGE].events
     limit = max(query.limit, query.count)
     found = await until_found(desk, events, query.wanted(), query.count, limit, query.timeout)
+    if found is None:
+        raise ControlRefused(503, "the simulator is stopping")
     if len(found) < query.count:
         raise ControlRefused(
             408,
@@ -50,8 +52,11 @@ async def wait_for_messages(request: web.Request) -> web.Response:
 
 async def until_found(
     desk: ServiceDesk, events: Events, wanted: Wanted, count: int, limit: int, timeout: timedelta
-) -> Sequence[Message]:
-    """Wait until ``count`` messages are as ``wanted``; give up to ``limit`` of what is there at the end."""
+) -> Sequence[Message] | None:
+    """Wait until ``count`` messages are as ``wanted``; give up to ``limit`` of what is there at the end.
+
+    None if the simulator stops first.
+    """
     found: Sequence[Message] = ()
     try:
         async with asyncio.timeout(timeout.total_seconds()):
@@ -60,17 +65,20 @@ async def until_found(
                     found = await desk.find(wanted, limit)
                     if len(found) >= count:
                         break
-                    await _news(news)
+                    if not await _goes_on(news):
+                        return None
     except TimeoutError:
         pass
     return found
 
 
-async def _news(news: Subscription) -> None:
-    """Sleep until something happened here, or may have happened elsewhere."""
+async def _goes_on(news: Subscription) -> bool:
+    """Sleep until something happened here, or may have happened elsewhere; False when the simulator stops."""
     try:
         async with asyncio.timeout(_LOOK_EVERY_S):
-            while (await news.next()).kind is Kind.REQUEST:
-                pass  # requests that change a message are told of as such
+            while (event := await news.next()) is not None:
+                if event.kind is not Kind.REQUEST:  # requests that change a message are told of as such
+                    return True
     except TimeoutError:
-        return
+        return True
+    return False

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from controls import assert_control_refused, control
-from support import Simulator
+from support import MakeSimulator, Simulator
 
 from mesh_sim.exchange.events import KEPT, Events, Kind
 
@@ -107,3 +107,15 @@ async def test_metrics_count_requests(simulator: Simulator, operation: str) -> N
     assert 'mesh_sim_messages_waiting{mailbox="X26ABC2"} 1.0' in text
     assert re.search(r'mesh_sim_request_seconds_count\{operation="list"\} 2\.0', text)
     assert "mesh_sim_clock_offset_seconds 0.0" in text
+
+
+@pytest.mark.parametrize("path", ["/admin/events", "/admin/wait?mailbox=X26ABC1&timeout=10m"])
+async def test_a_stop_does_not_wait_for_watchers(make_simulator: MakeSimulator, path: str) -> None:
+    """Whoever watches or waits is sent away when the simulator stops, at once."""
+    simulator = await make_simulator()
+    watching = asyncio.create_task(control(simulator.url, "GET", path))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await simulator.stop()
+        answer = await watching
+    assert answer.status == (200 if path.endswith("events") else 503)
