@@ -16,7 +16,7 @@ from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageT
 from mesh_sim.exchange.ports import Listed, Moment, Side, Wanted
 from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
 from mesh_sim.storage import sql
-from mesh_sim.storage.database import Database, Row, Transaction
+from mesh_sim.storage.database import Database, Row, Transaction, Value
 from mesh_sim.storage.times import from_micros, micros
 from ndoo.protocol import ErrorCode
 
@@ -117,7 +117,6 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
     if message.status is Status.ACCEPTED:
         size = sum(chunk.size for chunk in chunks)
         message = replace(message, file_size=size, position=await arrive(tx, message.recipient))
-    failure = message.failure
     metadata = message.metadata
     await tx.execute(
         sql.INSERT_MESSAGE,
@@ -142,11 +141,7 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
         message.position,
         micros(message.accepted_at),
         micros(message.acknowledged_at),
-        micros(failure.at) if failure else None,
-        failure.error.event if failure else "",
-        failure.error.code if failure else "",
-        failure.error.text if failure else "",
-        failure.linked_message_id if failure else "",
+        *failure_values(message.failure),
         message.intended_recipient,
         int(message.in_inbox),
         int(message.in_outbox),
@@ -156,6 +151,14 @@ async def insert(tx: Transaction, message: Message, chunks: Sequence[Chunk]) -> 
     for chunk in chunks:
         await _put_chunk(tx, message.message_id, chunk)
     return message
+
+
+def failure_values(failure: Failure | None) -> tuple[Value, ...]:
+    """Write a failure, or that there is none, as the columns ``failed_at`` to ``linked_message_id``."""
+    if failure is None:
+        return (None, "", "", "", "")
+    error = failure.error
+    return (micros(failure.at), error.event, error.code, error.text, failure.linked_message_id)
 
 
 async def add_chunk(

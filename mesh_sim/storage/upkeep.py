@@ -11,7 +11,7 @@ from mesh_sim.exchange.ports import Ages, MakeReport
 from mesh_sim.exchange.states import Status, Step, advance
 from mesh_sim.storage import sql
 from mesh_sim.storage.database import Database, Operation, Transaction
-from mesh_sim.storage.messages import arrive, as_message, fetch, insert
+from mesh_sim.storage.messages import arrive, as_message, failure_values, fetch, insert
 from mesh_sim.storage.times import from_micros, micros
 from ndoo.protocol import Codes
 
@@ -129,7 +129,6 @@ async def _arrived_anew(tx: Transaction, message: Message, at: datetime) -> Mess
 
 
 async def _update(tx: Transaction, message: Message) -> None:
-    failure = message.failure
     await tx.execute(
         sql.SET_STATUS,
         message.message_id,
@@ -138,11 +137,7 @@ async def _update(tx: Transaction, message: Message) -> None:
         message.position,
         micros(message.accepted_at),
         micros(message.acknowledged_at),
-        micros(failure.at) if failure else None,
-        failure.error.event if failure else "",
-        failure.error.code if failure else "",
-        failure.error.text if failure else "",
-        failure.linked_message_id if failure else "",
+        *failure_values(message.failure),
         int(message.in_inbox),
     )
 
