@@ -13,9 +13,9 @@ import pytest
 from support import Caller
 
 from mesh_sim.app import Server, running
-from mesh_sim.core import Core, open_core
 from mesh_sim.clock import real_now
 from mesh_sim.config import Settings, SettingsError
+from mesh_sim.core import Core, open_core
 from mesh_sim.exchange.drafts import Draft
 from mesh_sim.exchange.messages import Metadata
 from mesh_sim.storage.submissions import SqlSubmissions
