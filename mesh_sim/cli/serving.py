@@ -97,7 +97,7 @@ def serve(
     mesh-sim.toml; options win.
     """
     from mesh_sim.app import running
-    from mesh_sim.config import load_settings
+    from mesh_sim.config import StoreMode, load_settings
 
     settings = load_settings(
         host=host, port=port, data=data, tls=tls and tls.value, certs=certs, scenario=scenario
@@ -107,19 +107,26 @@ def serve(
     async def run() -> None:
         stop = _stop_on_signals()
         async with running(settings) as server:
-            typer.echo(f"mesh-sim is serving at {server.url} (data in {settings.data}); Ctrl-C stops it")
+            kept = settings.store_mode is StoreMode.FILE
+            where = f"data in {settings.data}" if kept else "in memory"
+            typer.echo(f"mesh-sim is serving at {server.url} ({where}); Ctrl-C stops it")
             await stop.wait()
-        typer.echo("mesh-sim has stopped; what it accepted is kept")
+        typer.echo(f"mesh-sim has stopped; what it accepted is {'kept' if kept else 'gone'}")
 
     _run(run())
 
 
 def worker(data: Data = None, log_level: Log = LogLevel.INFO) -> None:
     """Run the opt-out service alone, beside servers on the same data folder."""
-    from mesh_sim.config import load_settings
+    from mesh_sim.config import SettingsError, StoreMode, load_settings
     from mesh_sim.core import open_core, working
 
     settings = load_settings(data=data)
+    if settings.store_mode is not StoreMode.FILE:
+        raise SettingsError(
+            f"MESH_SIM_STORE_MODE (or STORE_MODE) = {settings.store_mode.value!r}: a worker shares a data "
+            "folder with servers, and in this mode there is none; set it to 'file'"
+        )
     _start_logging(log_level)
 
     async def run() -> None:

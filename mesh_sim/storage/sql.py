@@ -278,9 +278,7 @@ TOKENS: Final = """
     ) WITHOUT ROWID
 """
 FORGET_TOKEN: Final = "DELETE FROM used_tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - no secret in it
-USE_TOKEN: Final = (
-    "INSERT INTO used_tokens (minute, digest, used_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S105 - the same
-)
+USE_TOKEN: Final = "INSERT INTO used_tokens (minute, digest, used_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S105 - the same
 TOKEN_USED_AT: Final = "SELECT used_at FROM used_tokens WHERE minute = ? AND digest = ?"  # noqa: S105 - the same
 FORGET_TOKENS: Final = "DELETE FROM used_tokens WHERE minute < ?"
 

@@ -50,6 +50,9 @@ _SAID: Final = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "string_type": "must be text",
+    "datetime_from_date_parsing": "must be a time with its zone, such as 2026-11-22T10:00:00Z",
+    "datetime_parsing": "must be a time with its zone, such as 2026-11-22T10:00:00Z",
+    "timezone_aware": "must be a time with its zone, such as 2026-11-22T10:00:00Z",
 }
 """Pydantic's kinds of findings in this API's words."""
 

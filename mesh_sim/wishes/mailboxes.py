@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.wishes.base import Wish
 
-MailboxId = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^\s*[A-Za-z0-9_-]{1,40}\s*$")
-]
+_MAILBOX_ID = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+
+
+def _mailbox_id(text: str) -> str:
+    if not _MAILBOX_ID.fullmatch(text.strip()):
+        raise ValueError("a mailbox id has 1 to 40 letters, digits, - or _")
+    return text.strip().upper()
+
+
+MailboxId = Annotated[str, AfterValidator(_mailbox_id)]
 """Letters, digits, ``-`` and ``_``; upper-cased, as MESH compares them."""
 
 ShortText = Annotated[str, StringConstraints(max_length=200)]

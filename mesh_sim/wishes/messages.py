@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mesh_sim.exchange.messages import (
     INLINE_LIMIT,
@@ -28,7 +29,20 @@ MOST: Final = 100_000
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-HeaderText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=300)]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _fit_for_a_header(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("a header cannot hold line breaks or other control characters")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise ValueError("a header can only hold characters of Latin-1") from error
+    return text
+
+
+HeaderText = Annotated[str, StringConstraints(max_length=300), AfterValidator(_fit_for_a_header)]
 """Text that can travel in a header."""
 
 

@@ -155,3 +155,25 @@ def test_a_population_is_a_valid_list(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(block.valid.all() for block in blocks)
     assert all(line.startswith(b"999") for line in data.splitlines())
     assert (tmp_path / "list.dat").stat().st_mode & 0o077 == 0
+
+
+async def test_in_memory_nothing_is_kept_and_it_says_so(tmp_path: Path) -> None:
+    """A server in the sandbox's mode memory tells that what it accepted is gone, and leaves no folder."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mesh_sim", "serve", "--port", "0",
+        cwd=tmp_path, env=_environment() | {"STORE_MODE": "memory"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert b"(in memory)" in await asyncio.wait_for(process.stdout.readline(), 30)
+    process.send_signal(signal.SIGTERM)
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out) == (0, b"mesh-sim has stopped; what it accepted is gone\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_worker_needs_a_folder_to_share(tmp_path: Path) -> None:
+    """A worker beside servers that keep everything in memory has nothing to work on, and says so."""
+    code, _, complaint = await _run("worker", cwd=tmp_path, STORE_MODE="memory")
+    assert code == 2
+    assert "set it to 'file'" in complaint

@@ -5,19 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from shell import Ran, Shell, ended
 from support import Simulator
-
-
-@pytest.fixture
-async def shell(shell: Shell) -> AsyncIterator[Shell]:
-    """A shell after whose use something happens: that is when a server notices watchers that have gone."""
-    yield shell
-    await shell.run("clock", "reset")
 
 
 async def _watched(shell: Shell, simulator: Simulator, *arguments: str) -> Ran:

@@ -48,6 +48,7 @@ async def test_a_body_may_be_bytes(simulator: Simulator) -> None:
         ({"to": "X26ABC2", "body_base64": "?"}, 400, None),
         ({"to": "X26ABC2", "body": "x", "body_base64": "AA=="}, 400, None),
         ({"to": "X26ABC2", "subject": "a\nb"}, 400, "subject"),
+        ({"to": "X26ABC2", "subject": "Δ"}, 400, "subject"),
         ({"to": "X26ABC2", "workflow_id": ""}, 400, "workflow_id"),
     ],
     ids=str,
