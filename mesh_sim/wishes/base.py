@@ -30,6 +30,17 @@ class Problem:
         return f"{self.field}: {self.problem}" if self.field else self.problem
 
 
+def header_safe(text: str) -> str:
+    """Give text that is to travel as a header's value; for use as a validator.
+
+    Raises:
+        ValueError: a header cannot hold it.
+    """
+    if not all(char == "\t" or "\x20" <= char <= "\x7e" or "\xa0" <= char <= "\xff" for char in text):
+        raise ValueError("becomes a header, so it may hold no line breaks and only Latin-1 characters")
+    return text
+
+
 _SAID: Final = {
     "missing": "is needed",
     "greater_than_equal": "must be at least {ge}",

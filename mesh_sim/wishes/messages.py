@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -21,7 +20,7 @@ from mesh_sim.exchange.messages import (
     new_message_id,
 )
 from mesh_sim.exchange.states import Step, advance
-from mesh_sim.wishes.base import Wish
+from mesh_sim.wishes.base import Wish, header_safe
 from mesh_sim.wishes.mailboxes import MailboxId
 
 MOST: Final = 100_000
@@ -29,20 +28,7 @@ MOST: Final = 100_000
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def _fit_for_a_header(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("a header cannot hold line breaks or other control characters")
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise ValueError("a header can only hold characters of Latin-1") from error
-    return text
-
-
-HeaderText = Annotated[str, StringConstraints(max_length=300), AfterValidator(_fit_for_a_header)]
+HeaderText = Annotated[str, StringConstraints(max_length=300), AfterValidator(header_safe)]
 """Text that can travel in a header."""
 
 

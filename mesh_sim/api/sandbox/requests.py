@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.validation import Fault, ValidationFailed
+from mesh_sim.wishes.base import header_safe
 
 _LONGEST: Final = 500
 
@@ -34,19 +35,13 @@ class Given(BaseModel):
 G = TypeVar("G", bound=Given)
 
 
-def _header_safe(text: str) -> str:
-    if not all(char == "\t" or "\x20" <= char <= "\x7e" or "\xa0" <= char <= "\xff" for char in text):
-        raise ValueError("becomes a header, so it may hold no line breaks and only Latin-1 characters")
-    return text
-
-
 def _lower(value: object) -> str:
     if not isinstance(value, str):
         raise PydanticCustomError("string_type", "Input should be a valid string")
     return value.lower()
 
 
-HeaderText = Annotated[str, StringConstraints(max_length=_LONGEST), AfterValidator(_header_safe)]
+HeaderText = Annotated[str, StringConstraints(max_length=_LONGEST), AfterValidator(header_safe)]
 """Text that a download or a tracking answer will carry as a header's value."""
 
 AnyCase = BeforeValidator(_lower)
