@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -110,9 +111,12 @@ class Housekeeper:
             await self._delete(now)
 
     async def _expire(self, now: datetime) -> None:
+        # A microsecond for each: six hex digits alone would not tell the ids of thousands apart.
+        moments = (now + timedelta(microseconds=number) for number in itertools.count())
+
         def report(message: Message) -> Message | None:
             known = self._directory.mailbox(message.sender) is not None
-            return non_delivery(message, now) if known else None
+            return non_delivery(message, next(moments)) if known else None
 
         more = True
         while more:
