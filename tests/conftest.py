@@ -66,7 +66,7 @@ async def make_simulator(tmp_path: Path) -> AsyncIterator[MakeSimulator]:
             given = _settings(**{"data": next(folders), **settings})
             stack = await running_simulators.enter_async_context(AsyncExitStack())
             clock = SimulatedClock()
-            server = await stack.enter_async_context(running(given, clock=clock))
+            server = await stack.enter_async_context(running(given, clock=clock, patience_s=0.5))
             shared_key = settings.get("shared_key", "TestKey")
             return Simulator(server.url, stack, shared_key, clock=clock, server=server)
 
