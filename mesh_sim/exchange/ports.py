@@ -38,7 +38,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a message must be; None where anything will do."""
+    """What a message must be; None, or an empty text, where anything will do."""
 
     recipient: str | None = None
     sender: str | None = None

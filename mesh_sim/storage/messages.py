@@ -103,7 +103,7 @@ class SqlMessageStore:
 
     async def find(self, wanted: Wanted, limit: int) -> Sequence[Message]:
         """List messages that are as ``wanted``, oldest first."""
-        given = {name: value for name, value in asdict(wanted).items() if value is not None}
+        given = {name: value for name, value in asdict(wanted).items() if value}
         statement = sql.find_messages(tuple(given))
         rows = await self._database.read(lambda tx: tx.fetch(statement, *given.values(), limit))
         return [as_message(row) for row in rows]

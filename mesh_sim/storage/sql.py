@@ -52,7 +52,7 @@ SCHEMA: Final = (
     CREATE INDEX IF NOT EXISTS messages_inbox ON messages (recipient, position, workflow_id, message_id)
         WHERE status = 'accepted' AND in_inbox = 1
     """,
-    "CREATE INDEX IF NOT EXISTS messages_local_id ON messages (sender, local_id) WHERE local_id <> ''",
+    "CREATE INDEX IF NOT EXISTS messages_local_id ON messages (local_id, sender) WHERE local_id <> ''",
     # Everything a mailbox received or sent, newest first.
     "CREATE INDEX IF NOT EXISTS messages_received ON messages (recipient, created_at, message_id)",
     "CREATE INDEX IF NOT EXISTS messages_sent ON messages (sender, created_at, message_id)",
@@ -61,7 +61,11 @@ SCHEMA: Final = (
     CREATE INDEX IF NOT EXISTS messages_waiting ON messages (accepted_at)
         WHERE status = 'accepted' AND in_inbox = 1
     """,
-    "CREATE INDEX IF NOT EXISTS messages_delivered ON messages (accepted_at) WHERE accepted_at IS NOT NULL",
+    # Not the plain column, or the longest waiting would be looked for among all that were ever delivered.
+    """
+    CREATE INDEX IF NOT EXISTS messages_delivered ON messages ((accepted_at + 0))
+        WHERE accepted_at IS NOT NULL
+    """,
     "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (created_at) WHERE accepted_at IS NULL",
     """
     CREATE TABLE IF NOT EXISTS chunks (
@@ -137,11 +141,13 @@ def find_messages(columns: Sequence[str]) -> str:
     if not _FINDABLE.issuperset(columns):
         raise ValueError(f"messages are not found by {', '.join(sorted(set(columns) - _FINDABLE))}")
     conditions = [f"{column} = ${place}" for place, column in enumerate(columns, 1)]
+    if "local_id" in columns:
+        conditions.append("local_id <> ''")  # as its index has it
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"""
-        SELECT {MESSAGE_COLUMNS} FROM messages {where}
-        ORDER BY created_at, message_id LIMIT ${len(columns) + 1}
-    """
+    # Ids begin with the time of their making. The order is the one that the best index has.
+    by_mailbox = not {"recipient", "sender"}.isdisjoint(columns) and "local_id" not in columns
+    order = "created_at, message_id" if by_mailbox else "message_id"
+    return f"SELECT {MESSAGE_COLUMNS} FROM messages {where} ORDER BY {order} LIMIT ${len(columns) + 1}"
 
 
 SET_ACCEPTED: Final = """
@@ -212,15 +218,15 @@ LONGEST_WAITING: Final = f"""
     WHERE status = 'accepted' AND in_inbox = 1 AND accepted_at <= $1 ORDER BY accepted_at LIMIT $2
 """
 OLD_DELIVERED: Final = """
-    SELECT message_id FROM messages WHERE accepted_at IS NOT NULL AND accepted_at <= $1
-    ORDER BY accepted_at LIMIT $2
+    SELECT message_id FROM messages WHERE accepted_at IS NOT NULL AND accepted_at + 0 <= $1
+    ORDER BY accepted_at + 0 LIMIT $2
 """
 OLD_UNFINISHED: Final = """
     SELECT message_id FROM messages WHERE accepted_at IS NULL AND created_at <= $1
     ORDER BY created_at LIMIT $2
 """
 WAITING_SINCE: Final = "SELECT MIN(accepted_at) FROM messages WHERE status = 'accepted' AND in_inbox = 1"
-DELIVERED_SINCE: Final = "SELECT MIN(accepted_at) FROM messages WHERE accepted_at IS NOT NULL"
+DELIVERED_SINCE: Final = "SELECT MIN(accepted_at + 0) FROM messages WHERE accepted_at IS NOT NULL"
 UNFINISHED_SINCE: Final = "SELECT MIN(created_at) FROM messages WHERE accepted_at IS NULL"
 
 DISCARD_CHUNKS: Final = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -11,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mesh_sim.exchange.errors import StorageFailed
+from mesh_sim.storage import sql
 from mesh_sim.storage.database import Transaction
-from mesh_sim.storage.sqlite import SqliteDatabase
+from mesh_sim.storage.sqlite import OtherSchema, SqliteDatabase
 
 SCHEMA = ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)
 INSERT = "INSERT INTO notes (id, text) VALUES ($1, $2)"
@@ -128,3 +131,40 @@ async def test_closing_keeps_what_was_waiting(tmp_path: Path) -> None:
     assert await write == 1
     with pytest.raises(StorageFailed, match="closed"):
         await database.write(lambda tx: tx.execute(INSERT, 2, "x"))
+
+
+async def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A database whose tables are of another version is not touched; one of this version opens again."""
+    for _ in range(2):
+        await SqliteDatabase(tmp_path / "data.db", ["CREATE TABLE IF NOT EXISTS t (n INTEGER)"], 3).close()
+    with pytest.raises(OtherSchema, match="its schema is 3, ours 4"):
+        SqliteDatabase(tmp_path / "data.db", [], 4)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (sql.LONGEST_WAITING, "messages_waiting"),
+        (sql.OLD_DELIVERED, "messages_delivered"),
+        (sql.OLD_UNFINISHED, "messages_unfinished"),
+        (sql.WAITING_SINCE, "messages_waiting"),
+        (sql.DELIVERED_SINCE, "messages_delivered"),
+        (sql.UNFINISHED_SINCE, "messages_unfinished"),
+        (sql.INBOX, "messages_inbox"),
+        (sql.RECEIVED, "messages_received"),
+        (sql.SENT, "messages_sent"),
+        (sql.SENT_WITH_LOCAL_ID, "messages_local_id"),
+        (sql.find_messages(["recipient", "status"]), "messages_received"),
+        (sql.find_messages(["sender", "local_id"]), "messages_local_id"),
+        (sql.find_messages(["local_id"]), "messages_local_id"),
+    ],
+)
+def test_what_is_asked_often_has_its_index(statement: str, index: str) -> None:
+    """Time and waiting look at what they look for, however many messages there are beside it."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for made in sql.SCHEMA + sql.OPTOUT_SCHEMA:
+            connection.execute(made)
+        places = {int(place) for place in re.findall(r"\$(\d+)", statement)}
+        query = re.sub(r"\$(\d+)", r"?\1", statement)
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", [1] * max(places, default=0)).fetchall()
+    assert f"INDEX {index}" in plan[0][3], plan
