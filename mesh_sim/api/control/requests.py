@@ -66,7 +66,7 @@ async def read_wish(request: web.Request, model: type[W]) -> W:
         given = json.loads(await request.read() or b"{}")
     except web.HTTPRequestEntityTooLarge as error:
         raise ControlRefused(413, f"the body is larger than {error.text}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for what is nested thousands deep
         raise ControlRefused(400, f"the body is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise ControlRefused(400, "the body must be a JSON object")

@@ -13,7 +13,7 @@ from mesh_sim.api.routes import CONTROL, OPERATIONS
 PATHS = sorted((method, path.format(nhs_number="9990000018", rule_id="f1")) for method, path, _ in CONTROL)
 
 
-@pytest.mark.parametrize(("method", "path"), PATHS, ids=" ".join)
+@pytest.mark.parametrize(("method", "path"), PATHS)
 async def test_every_control_path_needs_the_token(
     make_simulator: MakeSimulator, method: str, path: str
 ) -> None:
