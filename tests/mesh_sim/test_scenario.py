@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from controls import control
+from controls import assert_control_refused, control
 from support import MakeSimulator
 
 from mesh_sim.config import Settings, SettingsError
@@ -155,3 +156,66 @@ async def test_a_missing_file_is_refused(make_simulator: MakeSimulator, tmp_path
     """A scenario that is not there stops the start."""
     with pytest.raises(SettingsError, match=r"none\.toml cannot be read: No such file"):
         await make_simulator(scenario=tmp_path / "none.toml")
+
+
+async def test_a_reset_of_everything_returns_to_the_scenario(
+    make_simulator: MakeSimulator, tmp_path: Path
+) -> None:
+    """What came since is gone and the scenario is set up again; a plain reset only forgets the messages."""
+    path = scenario(
+        tmp_path,
+        """
+        [clock]
+        advance = "1d"
+        [optouts]
+        rate = 0.5
+        [[messages]]
+        to = "X26ABC2"
+        [[faults]]
+        operation = "track"
+        action = "reset"
+        """,
+    )
+    simulator = await make_simulator(scenario=path)
+    core, url = simulator.server.core, simulator.url
+
+    async def change_everything() -> None:
+        await control(url, "POST", "/admin/messages", {"to": "X26ABC2"})
+        await control(url, "POST", "/admin/mailboxes", {"mailbox_id": "NEW01"})
+        await control(url, "PUT", f"/admin/optouts/{ONE}")
+        await control(url, "PATCH", "/admin/optouts", {"rate": 0})
+        await control(url, "POST", "/admin/faults", {"action": "reset", "operation": "send"})
+        await control(url, "POST", "/admin/clock", {"advance": "1h"})
+        await simulator.caller("X26ABC2").inbox()
+
+    await change_everything()
+    assert (await control(url, "DELETE", "/admin/reset")).status == 200
+    assert (await control(url, "GET", "/admin/messages")).json()["messages"] == []
+    assert core.exchange.directory.mailbox("NEW01") is None
+    assert core.clock.offset == timedelta(days=1, hours=1)
+    assert len(simulator.server.faults.counted()) == 2
+
+    await change_everything()
+    assert (await control(url, "DELETE", "/admin/reset?everything=true")).status == 200
+    (message,) = (await control(url, "GET", "/admin/messages")).json()["messages"]
+    assert message["recipient"] == "X26ABC2"
+    assert core.exchange.directory.mailbox("NEW01") is None
+    assert core.clock.offset == timedelta(days=1)
+    assert [counted.rule.operation for counted in simulator.server.faults.counted()] == ["track"]
+    statistics = (await control(url, "GET", "/admin/optouts/statistics")).json()
+    assert (statistics["opted_out"], statistics["rate"]) == (0, 0.5)
+    assert (await control(url, "GET", "/admin/journal")).json()["entries"] == []
+
+
+@pytest.mark.parametrize("query", ["", "?everything=true"])
+async def test_a_scenario_that_became_wrong_resets_nothing(
+    make_simulator: MakeSimulator, tmp_path: Path, query: str
+) -> None:
+    """A reset reads the file again; if it is wrong by now, everything stays, and the answer says why."""
+    path = scenario(tmp_path, '[[messages]]\nto = "X26ABC2"\n')
+    simulator = await make_simulator(scenario=path)
+    path.write_text("[[mesages]]\n")
+    answer = await control(simulator.url, "DELETE", f"/admin/reset{query}")
+    assert_control_refused(answer, 409, text="nothing was reset")
+    assert "did you mean messages?" in answer.json()["error"]
+    assert len(await simulator.caller("X26ABC2").inbox()) == 1
