@@ -55,7 +55,7 @@ async def test_a_canned_token_needs_the_mailbox_and_the_word(
         ("junk", "Mailbox id does not match token"),
         ("NHSMESH X26ABC1", "Invalid Authentication Token"),
         ("NHSMESH X26ABC1:INVALID:1:things", "Invalid Authentication Token"),
-        (authorization("X26ABC1"), "Invalid Authentication Token"),
+        pytest.param(authorization("X26ABC1"), "Invalid Authentication Token", id="a good token"),
     ],
 )
 async def test_other_tokens_are_refused_in_canned_mode(
