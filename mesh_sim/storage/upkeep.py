@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mesh_sim.exchange.messages import Failure, Message
+from mesh_sim.exchange.messages import Failure, Message, MessageType
 from mesh_sim.exchange.ports import Ages, MakeReport
 from mesh_sim.exchange.states import Status, Step, advance
 from mesh_sim.storage import sql
@@ -109,8 +109,9 @@ async def _expire(
 ) -> tuple[Message, Message | None]:
     message = replace(message, status=advance(message.status, Step.EXPIRE))
     report = make_report(message)
-    linked = report.message_id if report else ""
-    message = replace(message, failure=Failure(Codes.NOT_COLLECTED, at, linked))
+    if message.message_type is MessageType.DATA:  # a report goes on saying what it is about
+        linked = report.message_id if report else ""
+        message = replace(message, failure=Failure(Codes.NOT_COLLECTED, at, linked))
     await _update(tx, message)
     await tx.execute(sql.LEAVE, message.recipient)
     return message, await insert(tx, report, []) if report else None

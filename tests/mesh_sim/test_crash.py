@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from controls import control
 from support import Caller
 
 ROUNDS = 3
@@ -173,3 +174,43 @@ async def test_another_process_that_opens_and_closes_the_database_takes_nothing_
             assert await recipient.inbox() == sent
     finally:
         await server.kill()
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+async def test_a_kill_amid_an_advance_leaves_one_report_a_message(tmp_path: Path, seed: int) -> None:
+    """SIGKILL while thousands expire: after the restart each has exactly one report, and time goes on."""
+    data, count = tmp_path / "data", 3000
+    chance = random.Random(seed)
+    server = await Process.start(data)
+    try:
+        wish = {"to": "X26ABC2", "from": "X26ABC1", "count": count}
+        put = (await control(server.url, "POST", "/admin/messages", wish)).json()["message_ids"]
+        async with Caller(server.url, "X26ABC1") as sender:
+            large = await sender.sent(b"x" * 100_000, workflow="CRASH")
+        advancing = asyncio.create_task(control(server.url, "POST", "/admin/clock", {"advance": "5d"}))
+        await asyncio.sleep(chance.uniform(0.005, 0.15))
+        await server.kill()
+        await asyncio.gather(advancing, return_exceptions=True)
+    finally:
+        if server.process.returncode is None:
+            await server.kill()
+    server = await Process.start(data)
+    try:
+        # The kill may have come before the offset was kept; ten days are past the five in any case.
+        assert (await control(server.url, "POST", "/admin/clock", {"advance": "5d"})).status == 200
+        query = "/admin/messages?mailbox=X26ABC1&type=REPORT&limit=5000"
+        reports = (await control(server.url, "GET", query)).json()["messages"]
+        linked = [report["failure"]["linked_message_id"] for report in reports]
+        assert sorted(linked) == sorted([*put, large])
+        async with Caller(server.url, "X26ABC2") as recipient:
+            assert await recipient.inbox() == []
+            assert (await recipient.get("count")).json()["count"] == 0
+        assert (await control(server.url, "POST", "/admin/clock", {"advance": "30d"})).status == 200
+    finally:
+        await server.kill()
+    server = await Process.start(data)
+    try:
+        assert (await control(server.url, "GET", "/admin/messages?limit=5000")).json()["messages"] == []
+    finally:
+        await server.kill()
+    _check_folder(data)

@@ -20,8 +20,10 @@ from support import (
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Settings
 from mesh_sim.core import open_core
-from mesh_sim.exchange.messages import Chunk, Message
+from mesh_sim.exchange.messages import Chunk, Message, Metadata
+from mesh_sim.exchange.reports import make_report, non_delivery
 from mesh_sim.wishes.messages import MessageWish
+from ndoo.protocol import Codes
 
 
 async def advance(simulator: Simulator, by: str) -> None:
@@ -96,14 +98,32 @@ async def test_the_sender_gets_a_report_with_every_header(simulator: Simulator) 
 
 
 async def test_a_report_makes_no_report(simulator: Simulator) -> None:
-    """A report that nobody collects expires in silence."""
-    await simulator.caller().sent()
+    """A report that nobody collects expires in silence, and still says what it was about."""
+    message_id = await simulator.caller().sent()
     await advance(simulator, "5d")
     report_id = await report_of(simulator)
     await advance(simulator, "5d")
     for mailbox in ("X26ABC1", "X26ABC2"):
         assert await simulator.caller(mailbox).inbox() == []
     assert_gone(await simulator.caller().get(f"inbox/{report_id}"), 1)
+    (report,) = (await control(simulator.url, "GET", "/admin/messages?type=REPORT")).json()["messages"]
+    assert (report["status"], report["failure"]["linked_message_id"]) == ("undeliverable", message_id)
+
+
+def test_no_report_is_made_of_a_report() -> None:
+    """Whatever becomes of a report, nobody is told."""
+    now = datetime.now(UTC)
+    metadata = Metadata(subject="weekly", local_id="L1")
+    report = make_report(
+        recipient="X26ABC1",
+        intended_recipient="X26ABC2",
+        workflow_id="W",
+        metadata=metadata,
+        error=Codes.NOT_COLLECTED,
+        linked_message_id="",
+        at=now,
+    )
+    assert non_delivery(report, now) is None
 
 
 async def test_an_acknowledged_message_does_not_expire(simulator: Simulator) -> None:
