@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any
 
 from mesh_sim.exchange.directory import Directory, Mailbox, Workflow
 from mesh_sim.shared import Documents
-
-CHANGEABLE: Final = (
-    "mailbox_name",
-    "password",
-    "billing_entity",
-    "ods_code",
-    "org_code",
-    "org_name",
-    "active",
-)
-"""What can be changed of a mailbox: everything but its id."""
 
 
 class MailboxExists(Exception):
@@ -69,7 +58,7 @@ class MailboxRegister:
         return mailbox
 
     async def change(self, mailbox_id: str, changes: dict[str, Any]) -> Mailbox:
-        """Change a mailbox; ``changes`` by names of :data:`CHANGEABLE`.
+        """Change a mailbox; ``changes`` by the names of its fields, all but its id.
 
         Raises:
             UnknownMailbox: there is none with this id.
