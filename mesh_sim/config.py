@@ -193,14 +193,15 @@ def refuse_open_control(settings: Settings) -> None:
     Raises:
         SettingsError: it would listen beyond loopback without a token.
     """
-    if settings.admin_token is None and not _is_loopback(settings.host):
+    if settings.admin_token is None and not is_loopback(settings.host):
         raise SettingsError(
             f"host {settings.host!r} is reachable from other machines, so the control API needs a token: "
             "set MESH_SIM_ADMIN_TOKEN, or listen on 127.0.0.1"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, by name or address, is this machine as only it can be reached from itself."""
     if host == "localhost":
         return True
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -99,7 +100,8 @@ async def _not_found(request: web.Request) -> web.Response:
         found = await request.app.router.resolve(request.clone(rel_url=plain))
         if found.http_exception is None or isinstance(found.http_exception, web.HTTPMethodNotAllowed):
             request[REASON] = "the path ends with a slash; its caller is sent to the one without"
-            return web.Response(status=307, headers={"Location": str(request.url.join(plain))})
+            with contextlib.suppress(ValueError):  # a Host header that is none has no address to send on to
+                return web.Response(status=307, headers={"Location": str(request.url.join(plain))})
     request[REASON] = "no operation has this path"
     return _json(404, {"detail": "Not Found"})
 

@@ -14,6 +14,7 @@ from mesh_sim.api.answers import json_answer
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.keys import SETTINGS
 from mesh_sim.api.operations import Handler
+from mesh_sim.config import is_loopback
 from mesh_sim.wishes.base import Wish, problems_of
 from ndoo.protocol import ApiVersion
 
@@ -50,10 +51,24 @@ def _check_token(request: web.Request) -> None:
 
 
 def _check_origin(request: web.Request) -> None:
-    """Refuse what a page of another site makes a browser send."""
+    """Refuse what a page of another site makes a browser send, also under a name that it made ours."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and origin.partition("://")[2] != request.host:
         raise ControlRefused(403, "the control API answers no requests from other sites' pages")
+    if request.app[SETTINGS].admin_token is None and not is_loopback(_host_name(request.host)):
+        raise ControlRefused(
+            403,
+            "without a token the control API answers to localhost and 127.0.0.1 only; call it by that name, "
+            "or set MESH_SIM_ADMIN_TOKEN",
+        )
+
+
+def _host_name(host: str) -> str:
+    """Give a ``Host`` header without its port; nothing, where it is not one."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 async def read_wish(request: web.Request, model: type[W]) -> W:

@@ -47,6 +47,46 @@ async def test_other_sites_pages_are_kept_out(simulator: Simulator, path: str) -
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example:8700", 403),
+        ("192.0.2.1:8700", 403),
+        ("][", 403),
+        ("localhost@evil.example", 403),
+        ("localhost:9000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8700", 200),
+    ],
+)
+async def test_another_name_for_this_machine_opens_nothing(
+    simulator: Simulator, host: str, status: int
+) -> None:
+    """A name that somebody made point to loopback is refused without a token; MESH itself does not mind."""
+    answer = await control(simulator.url, "GET", "/admin/clock", headers={"Host": host})
+    if status == 403:
+        assert_control_refused(answer, 403, text="MESH_SIM_ADMIN_TOKEN")
+    else:
+        assert answer.status == 200
+    mesh = await simulator.caller().get("inbox", headers={"Host": host})
+    assert mesh.status == 200
+
+
+async def test_a_trailing_slash_is_not_sent_on_to_a_host_that_is_none(simulator: Simulator) -> None:
+    """With a Host header that cannot be one, a trailing slash leads nowhere, and nothing fails."""
+    slashed = "/messageexchange/X26ABC1/inbox/"
+    for host, status in (("][", 404), ("localhost:8700", 307)):
+        answer = await control(simulator.url, "GET", slashed, headers={"Host": host}, allow_redirects=False)
+        assert answer.status == status
+
+
+async def test_with_a_token_any_name_will_do(make_simulator: MakeSimulator) -> None:
+    """Whoever has the token may call the server by whatever name leads there."""
+    simulator = await make_simulator(admin_token="a token for tests")
+    headers = {"Host": "mesh-sim:8700", "Authorization": "Bearer a token for tests"}
+    assert (await control(simulator.url, "GET", "/admin/clock", headers=headers)).status == 200
+
+
+@pytest.mark.parametrize(
     ("body", "text"),
     [
         (b"nonsense", "not JSON"),
