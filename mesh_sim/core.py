@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Relaxation, Settings, SettingsError
 from mesh_sim.exchange.desk import ServiceDesk
-from mesh_sim.exchange.directory import Directory
+from mesh_sim.exchange.directory import Directory, Mailbox
+from mesh_sim.exchange.events import Kind
 from mesh_sim.exchange.housekeeping import Housekeeper, Lifetimes
 from mesh_sim.exchange.service import Exchange, Rules
 from mesh_sim.mailboxes import MailboxRegister
@@ -122,6 +123,9 @@ def _assemble(
     async def deleted() -> None:
         await delete_discarded(database, payloads)
 
+    def mailbox_changed(mailbox: Mailbox) -> None:
+        exchange.events.publish(Kind.MAILBOX, clock.now(), mailbox=mailbox.mailbox_id, active=mailbox.active)
+
     shared_clock = SharedClock(clock, documents)
     housekeeper = Housekeeper(
         upkeep,
@@ -135,7 +139,13 @@ def _assemble(
     rule = SyntheticRule(settings.opt_out_rate, settings.opt_out_seed)
     if scenario is not None:
         rule = scenario.rule(rule)
-    register = OptOutRegister(SqlChoices(database), rate=rule.rate, seed=rule.seed, now=clock.now)
+    register = OptOutRegister(
+        SqlChoices(database),
+        rate=rule.rate,
+        seed=rule.seed,
+        now=clock.now,
+        changed=lambda: exchange.events.publish(Kind.OPT_OUTS, clock.now()),
+    )
     time = TimeKeeper(clock, shared_clock, housekeeper, exchange.events)
     desk = ServiceDesk(
         messages,
@@ -157,7 +167,7 @@ def _assemble(
         documents=documents,
         payloads=payloads,
         messages=messages,
-        mailboxes=MailboxRegister(directory, documents),
+        mailboxes=MailboxRegister(directory, documents, changed=mailbox_changed),
         exchange=exchange,
         desk=desk,
         housekeeper=housekeeper,

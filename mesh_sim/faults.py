@@ -176,6 +176,18 @@ class Faults:
         """Put a rule in force, after those that are; give it with its id, which no other ever had.
 
         Raises:
+            RuleRefused: as :meth:`check` does.
+        """
+        self.check(rule)
+        self._added += 1
+        rule = replace(rule, id=f"f{self._added}", mailbox=rule.mailbox.upper())
+        self._watches[rule.id] = _Watch(rule)
+        return rule
+
+    def check(self, rule: FaultRule) -> None:
+        """Make sure that a rule is for calls there can be.
+
+        Raises:
             RuleRefused: there is no such operation, or no mailbox makes it.
         """
         if rule.operation not in (ANY, *self._operations):
@@ -187,10 +199,6 @@ class Faults:
             raise RuleRefused(
                 {"mailbox": f"does not go with {rule.operation}, which names none; leave it out"}
             )
-        self._added += 1
-        rule = replace(rule, id=f"f{self._added}", mailbox=rule.mailbox.upper())
-        self._watches[rule.id] = _Watch(rule)
-        return rule
 
     def remove(self, rule_id: str) -> Counted | None:
         """Take a rule out of force and give what came of it; None where there is no such rule."""

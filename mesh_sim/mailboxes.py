@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,7 +28,11 @@ class MailboxRegister:
 
     name = "mailboxes"
 
-    def __init__(self, directory: Directory, documents: Documents) -> None:
+    def __init__(
+        self, directory: Directory, documents: Documents, *, changed: Callable[[Mailbox], None]
+    ) -> None:
+        """Make one; ``changed`` is told of each mailbox that this process creates or changes."""
+        self._changed = changed
         self._directory = directory
         self._documents = documents
         self._given: tuple[tuple[Mailbox, ...], tuple[Workflow, ...]] = ((), ())
@@ -55,6 +60,7 @@ class MailboxRegister:
             return _with(content, mailbox)
 
         self.follow((await self._documents.change(self.name, add)).content)
+        self._changed(mailbox)
         return mailbox
 
     async def change(self, mailbox_id: str, changes: dict[str, Any]) -> Mailbox:
@@ -72,7 +78,9 @@ class MailboxRegister:
 
         content = (await self._documents.change(self.name, edit)).content
         self.follow(content)
-        return self._all(content)[mailbox_id]
+        mailbox = self._all(content)[mailbox_id]
+        self._changed(mailbox)
+        return mailbox
 
     async def restore(self) -> None:
         """Undo every change."""

@@ -35,7 +35,6 @@ _MARKER: Final = "scenario"
 """The document that says which file's messages and opt-outs this data folder has got."""
 
 _BLOCK_BYTES: Final = 1024 * 1024
-_BATCH: Final = 500
 
 SenderId = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, min_length=1)]
 
@@ -125,6 +124,19 @@ def load_scenario(path: Path, directory: Directory, number_rule: NumberRule) -> 
     return scenario
 
 
+def refuse_unknown_operations(scenario: Scenario, faults: Faults) -> None:
+    """Check what a file cannot be checked for by itself: that its faults are for operations there are.
+
+    Raises:
+        SettingsError: naming the fault and the operations.
+    """
+    for place, rule in enumerate(scenario.rules):
+        try:
+            faults.check(rule)
+        except RuleRefused as error:
+            raise SettingsError(f"the scenario's faults[{place}].{error}") from error
+
+
 class Stage:
     """Sets a scenario up: its faults at every start, its messages and opt-outs once for a data folder."""
 
@@ -150,11 +162,9 @@ class Stage:
             SettingsError: a fault is for an operation that does not exist.
             StorageFailed: it could not be kept.
         """
-        for place, rule in enumerate(self.scenario.rules):
-            try:
-                faults.add(rule)
-            except RuleRefused as error:
-                raise SettingsError(f"the scenario's faults[{place}].{error}") from error
+        refuse_unknown_operations(self.scenario, faults)
+        for rule in self.scenario.rules:
+            faults.add(rule)
         done = await self._documents.document(_MARKER)
         if done is None or done.content != self.scenario.digest:
             await self._set_up_once()
@@ -172,9 +182,7 @@ class Stage:
             if len(numbers):
                 await self._register.load(numbers, opted_out=opted_out)
         for wish in scenario.wish.messages:
-            made = list(wish.messages(self._time.now()))
-            for start in range(0, len(made), _BATCH):
-                await self._desk.put(made[start : start + _BATCH])
+            await self._desk.put_many(wish.messages(self._time.now()))
 
 
 def _read(path: Path) -> tuple[ScenarioWish, str]:
@@ -199,9 +207,8 @@ def _refuse(path: Path, problems: list[Problem]) -> None:
 
 
 def _unknown_mailboxes(wish: ScenarioWish, directory: Directory) -> list[Problem]:
-    known = ", ".join(mailbox.mailbox_id for mailbox in directory.mailboxes[:20])
     return [
-        Problem(key, f"there is no mailbox {mailbox_id}; known are {known}")
+        Problem(key, directory.unknown(mailbox_id))
         for key, mailbox_id in _named_mailboxes(wish)
         if directory.mailbox(mailbox_id) is None
     ]

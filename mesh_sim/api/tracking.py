@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mesh_sim.api.answers import json_answer, wanted_version
+from mesh_sim.api.answers import iso, json_answer, wanted_version
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.api.message_headers import last_event
 from mesh_sim.api.validation import Validator
@@ -50,8 +50,8 @@ def tracking_v2(message: Message, directory: Directory, lifetime: timedelta) -> 
         "local_id": message.metadata.local_id,
         "workflow_id": message.workflow_id,
         "filename": message.file_name,
-        "expiry_time": _iso(message.expires_at(lifetime)),
-        "upload_timestamp": _iso(message.created_at),
+        "expiry_time": iso(message.expires_at(lifetime)),
+        "upload_timestamp": iso(message.created_at),
         "recipient": message.recipient,
         "recipient_name": recipient.mailbox_name,
         "recipient_ods_code": recipient.ods_code,
@@ -63,7 +63,7 @@ def tracking_v2(message: Message, directory: Directory, lifetime: timedelta) -> 
     if (event := _status_event(message)) is not None:
         body |= {
             "status_event": event.event,
-            "status_timestamp": _iso(_newest(message)),
+            "status_timestamp": iso(_newest(message)),
             "status_description": event.text,
             "status_code": event.code,
         }
@@ -140,10 +140,6 @@ def _newest(message: Message) -> datetime:
 def _mailbox(directory: Directory, mailbox_id: str) -> Mailbox:
     """Give the mailbox's record; one that is gone from the directory reads as an unnamed one."""
     return directory.mailbox(mailbox_id) or Mailbox(mailbox_id, "")
-
-
-def _iso(at: datetime) -> str:
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _compact(at: datetime | None) -> str:

@@ -131,8 +131,7 @@ class Hosted:
         directory = self._host.server.exchange.directory
         found = directory.mailbox(mailbox.strip().upper())
         if found is None:
-            known = ", ".join(box.mailbox_id for box in directory.mailboxes[:20])
-            raise LookupError(f"there is no mailbox {mailbox!r}; known are {known}")
+            raise LookupError(directory.unknown(repr(mailbox)))
         return found
 
     @property

@@ -14,7 +14,6 @@ done, which takes milliseconds; only :meth:`Simulator.wait_for` may take long.
 from __future__ import annotations
 
 import base64
-import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, Unpack
@@ -28,7 +27,6 @@ from mesh_sim.embedded.faults import Fault, action_of
 from mesh_sim.embedded.hosted import Hosted
 from mesh_sim.embedded.keywords import FaultOptions, Filters, MailboxFields, MessageFields, Units
 from mesh_sim.embedded.seen import SHOWN, Credentials, MessageQuery, NothingCame, SeenMessage, refusal
-from mesh_sim.exchange.events import Kind
 from mesh_sim.exchange.messages import INLINE_LIMIT, Message
 from mesh_sim.exchange.states import Status
 from mesh_sim.faults import ANY, FaultRule
@@ -46,7 +44,6 @@ __all__ = ["Credentials", "Fault", "NothingCame", "SeenMessage", "Simulator"]
 W = TypeVar("W", bound=Wish)
 
 _ALL: Final = 10_000_000
-_BATCH: Final = 500
 _GZIP: Final = "gzip"
 
 
@@ -74,10 +71,9 @@ class Simulator(Hosted):
         async def settle(server: Server) -> None:
             mailboxes, exchange = server.core.mailboxes, server.exchange
             if exchange.directory.mailbox(wish.mailbox_id) is None:
-                box = await mailboxes.create(wish.mailbox())
+                await mailboxes.create(wish.mailbox())
             else:
-                box = await mailboxes.change(wish.mailbox_id, wish.changes())
-            exchange.events.publish(Kind.MAILBOX, exchange.now(), mailbox=box.mailbox_id, active=box.active)
+                await mailboxes.change(wish.mailbox_id, wish.changes())
 
         self._host.run(settle)
         return self.credentials(wish.mailbox_id)
@@ -184,11 +180,7 @@ class Simulator(Hosted):
             self._known(named)
 
         async def put(server: Server) -> list[str]:
-            made = wish.messages(server.exchange.now())
-            ids: list[str] = []
-            while batch := list(itertools.islice(made, _BATCH)):
-                ids += [message.message_id for message in await server.core.desk.put(batch)]
-            return ids
+            return await server.core.desk.put_many(wish.messages(server.exchange.now()))
 
         return self._host.run(put)
 
@@ -257,7 +249,6 @@ class Simulator(Hosted):
 
         async def record(server: Server) -> None:
             await server.core.register.load(numbers, opted_out=opted_out, registered_at=registered_at)
-            server.exchange.events.publish(Kind.OPT_OUTS, server.exchange.now())
 
         self._host.run(record)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import NotFound
@@ -14,7 +16,10 @@ from mesh_sim.exchange.reports import make_report
 from mesh_sim.exchange.states import Status
 from ndoo.protocol import ErrorCode
 
-_KIND = {
+_BATCH: Final = 500
+"""How many messages are delivered in one transaction."""
+
+_KIND: Final = {
     Status.UPLOADING: Kind.UPLOADING,
     Status.ACCEPTED: Kind.ACCEPTED,
     Status.ACKNOWLEDGED: Kind.ACKNOWLEDGED,
@@ -71,6 +76,18 @@ class ServiceDesk:
         for message in kept:
             self._announce(message)
         return kept
+
+    async def put_many(self, drafts: Iterable[tuple[Message, Sequence[Chunk]]]) -> list[str]:
+        """Deliver any number of messages, in batches that nobody waits for long; give their ids in order.
+
+        Raises:
+            StorageFailed: a batch could not be kept; the batches before it are delivered.
+        """
+        waiting = iter(drafts)
+        ids: list[str] = []
+        while batch := list(itertools.islice(waiting, _BATCH)):
+            ids += [message.message_id for message in await self.put(batch)]
+        return ids
 
     async def put_report(
         self,

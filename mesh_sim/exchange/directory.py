@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+_NAMED = 20
+"""How many mailboxes a text names."""
+
 ANYONE = "*"
 """Among a workflow's senders: every mailbox may send it."""
 
@@ -60,6 +63,11 @@ class Directory:
     def mailbox(self, mailbox_id: str) -> Mailbox | None:
         """Give the mailbox of this id (upper case), or None."""
         return self._mailboxes.get(mailbox_id)
+
+    def unknown(self, mailbox_id: str) -> str:
+        """Say that there is no such mailbox, and which there are."""
+        known = ", ".join(mailbox.mailbox_id for mailbox in self.mailboxes[:_NAMED])
+        return f"there is no mailbox {mailbox_id}; known are {known}"
 
     def workflow(self, workflow_id: str) -> Workflow | None:
         """Give the rules of this workflow; None means it is unrestricted."""

@@ -107,7 +107,15 @@ class _Cached:
 class OptOutRegister:
     """Who has opted out, by explicit choice or by the synthetic rule."""
 
-    def __init__(self, choices: Choices, *, rate: float, seed: int, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        choices: Choices,
+        *,
+        rate: float,
+        seed: int,
+        now: Callable[[], datetime],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open the register.
 
         Args:
@@ -115,10 +123,12 @@ class OptOutRegister:
             rate: share of numbers without a choice that count as opted out, from 0 to 1.
             seed: which numbers those are.
             now: the simulated time.
+            changed: told of everything that this process changes.
 
         Raises:
             ValueError: the rate is not from 0 to 1.
         """
+        self.changed = changed
         self._choices = choices
         self.synthetic = SyntheticRule(rate, seed)
         self._now = now
@@ -175,11 +185,13 @@ class OptOutRegister:
         ]
         if batches:
             await self._choices.append(batches)
+            self.changed()
         return len(distinct)
 
     async def clear(self) -> None:
         """Forget every choice: only the synthetic rule is left."""
         await self._choices.clear()
+        self.changed()
 
     async def history(self, number: int) -> Sequence[Choice]:
         """List the choices recorded for one number, in the order in which they take effect."""
@@ -218,6 +230,7 @@ class OptOutRegister:
         choice = Choice(number, opted_out, registered_at or self._now(), channel)
         numbers = _distinct([number])
         await self._choices.append([ChoiceBatch(opted_out, choice.registered_at, channel, numbers)])
+        self.changed()
         return choice
 
     def _resolve(self, version: int, batches: Sequence[ChoiceBatch], at: datetime) -> _Cached:

@@ -25,9 +25,12 @@ class SharedRule:
 
     async def set(self, rule: SyntheticRule) -> None:
         """Have another rule from now on."""
-        content = json.dumps({"rate": rule.rate, "seed": rule.seed})
-        self.follow((await self._documents.change(self.name, lambda _: content)).content)
+        await self._keep(json.dumps({"rate": rule.rate, "seed": rule.seed}))
 
     async def restore(self) -> None:
         """Return to the rule of the settings."""
-        self.follow((await self._documents.change(self.name, lambda _: "")).content)
+        await self._keep("")
+
+    async def _keep(self, content: str) -> None:
+        self.follow((await self._documents.change(self.name, lambda _: content)).content)
+        self._register.changed()

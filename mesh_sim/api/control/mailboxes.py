@@ -10,7 +10,6 @@ from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_wish
 from mesh_sim.api.keys import EXCHANGE, MAILBOXES
 from mesh_sim.exchange.directory import Directory, Mailbox
-from mesh_sim.exchange.events import Kind
 from mesh_sim.mailboxes import MailboxExists, UnknownMailbox
 from mesh_sim.wishes.mailboxes import MailboxWish
 
@@ -38,7 +37,7 @@ async def create_mailbox(request: web.Request) -> web.Response:
         raise ControlRefused(
             409, f"mailbox {wish.mailbox_id} is there already; change it with PATCH"
         ) from error
-    return _changed(request, mailbox, status=201)
+    return answer(mailbox_json(mailbox), status=201)
 
 
 async def change_mailbox(request: web.Request) -> web.Response:
@@ -51,7 +50,7 @@ async def change_mailbox(request: web.Request) -> web.Response:
         mailbox = await request.app[MAILBOXES].change(wish.mailbox_id, changes)
     except UnknownMailbox as error:
         raise unknown_mailbox("mailbox_id", wish.mailbox_id, request.app[EXCHANGE].directory) from error
-    return _changed(request, mailbox)
+    return answer(mailbox_json(mailbox))
 
 
 def known_mailbox(request: web.Request, field: str, mailbox_id: str) -> Mailbox:
@@ -69,8 +68,7 @@ def known_mailbox(request: web.Request, field: str, mailbox_id: str) -> Mailbox:
 
 def unknown_mailbox(field: str, mailbox_id: str, directory: Directory) -> ControlRefused:
     """Refuse a mailbox that does not exist: 404, naming those that do."""
-    known = ", ".join(mailbox.mailbox_id for mailbox in directory.mailboxes[:20])
-    refusal = ControlRefused.field(field, f"there is no mailbox {mailbox_id}; known are {known}")
+    refusal = ControlRefused.field(field, directory.unknown(mailbox_id))
     refusal.status = 404
     return refusal
 
@@ -86,9 +84,3 @@ def mailbox_json(mailbox: Mailbox) -> dict[str, Any]:
         "org_name": mailbox.org_name,
         "active": mailbox.active,
     }
-
-
-def _changed(request: web.Request, mailbox: Mailbox, *, status: int = 200) -> web.Response:
-    exchange = request.app[EXCHANGE]
-    exchange.events.publish(Kind.MAILBOX, exchange.now(), mailbox=mailbox.mailbox_id, active=mailbox.active)
-    return answer(mailbox_json(mailbox), status=status)

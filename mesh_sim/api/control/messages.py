@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 from pydantic import Field
@@ -18,8 +17,6 @@ from mesh_sim.exchange.states import Status
 from mesh_sim.wishes.base import Wish
 from mesh_sim.wishes.mailboxes import MailboxId
 from mesh_sim.wishes.messages import MessageWish
-
-_BATCH: Final = 500
 
 
 class MessageQuery(Wish):
@@ -52,12 +49,8 @@ async def put_messages(request: web.Request) -> web.Response:
     wish = await read_wish(request, MessageWish)
     known_mailbox(request, "to", wish.to)
     known_mailbox(request, "from", wish.sender)
-    exchange, desk = request.app[EXCHANGE], request.app[DESK]
-    made = wish.messages(exchange.now())
-    ids: list[str] = []
-    while batch := list(itertools.islice(made, _BATCH)):
-        ids += [message.message_id for message in await desk.put(batch)]
-    return answer({"message_ids": ids}, status=201)
+    made = wish.messages(request.app[EXCHANGE].now())
+    return answer({"message_ids": await request.app[DESK].put_many(made)}, status=201)
 
 
 async def list_messages(request: web.Request) -> web.Response:

@@ -13,7 +13,6 @@ from pydantic import AwareDatetime, Field
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_query, read_wish
 from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
-from mesh_sim.exchange.events import Kind
 from mesh_sim.optouts.loading import InvalidNumbers, ListLoader, parse_numbers
 from mesh_sim.optouts.register import Channel, Choice
 from mesh_sim.optouts.snapshot import SyntheticRule
@@ -98,7 +97,6 @@ async def change_rule(request: web.Request) -> web.Response:
         now.rate if wish.rate is None else wish.rate, now.seed if wish.seed is None else wish.seed
     )
     await request.app[RULE].set(rule)
-    _publish(request)
     return await show_statistics(request)
 
 
@@ -111,7 +109,6 @@ async def opt_out(request: web.Request) -> web.Response:
     """Opt one person out."""
     number, wish = _number(request), await read_wish(request, ChoiceWish)
     await request.app[REGISTER].opt_out(number, **wish.model_dump())
-    _publish(request)
     return await _person(request, number)
 
 
@@ -119,7 +116,6 @@ async def withdraw(request: web.Request) -> web.Response:
     """Withdraw one person's opt-out."""
     number, wish = _number(request), await read_wish(request, ChoiceWish)
     await request.app[REGISTER].withdraw(number, **wish.model_dump())
-    _publish(request)
     return await _person(request, number)
 
 
@@ -155,7 +151,6 @@ async def load_choices(request: web.Request) -> web.Response:
 async def forget_choices(request: web.Request) -> web.Response:
     """Forget every explicit choice; the synthetic rule stays."""
     await request.app[REGISTER].clear()
-    _publish(request)
     return await show_statistics(request)
 
 
@@ -163,7 +158,6 @@ async def _load(request: web.Request, numbers: Numbers, how: ChoiceWish, *, opte
     loaded = await request.app[REGISTER].load(
         numbers, opted_out=opted_out, registered_at=how.registered_at, channel=how.channel
     )
-    _publish(request)
     return answer({"loaded": loaded, "opted_out": opted_out})
 
 
@@ -203,8 +197,3 @@ def _choice(choice: Choice) -> dict[str, Any]:
 
 def _page(numbers: NumberSet, query: ListQuery) -> list[int]:
     return [int(number) for number in numbers.after(query.after, query.limit + 1)]
-
-
-def _publish(request: web.Request) -> None:
-    exchange = request.app[EXCHANGE]
-    exchange.events.publish(Kind.OPT_OUTS, exchange.now())

@@ -5,9 +5,10 @@ What is not known is left out; times are ISO 8601 in UTC, without zone.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
+from mesh_sim.api.answers import iso
 from mesh_sim.exchange.directory import Directory, Mailbox
 from mesh_sim.exchange.messages import Message, MessageType
 
@@ -19,11 +20,6 @@ CENTRAL_SYSTEM: Final = Mailbox(
     org_name="NHS England",
 )
 """Whom a report is from."""
-
-
-def iso(at: datetime) -> str:
-    """Write a time as the sandbox does."""
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def party(directory: Directory, mailbox_id: str) -> Mailbox:

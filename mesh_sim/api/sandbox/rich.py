@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from mesh_sim.api.answers import json_answer
+from mesh_sim.api.answers import iso, json_answer
 from mesh_sim.api.keys import DESK, EXCHANGE
-from mesh_sim.api.sandbox.details import iso, party
+from mesh_sim.api.sandbox.details import party
 from mesh_sim.api.validation import Validator
 from mesh_sim.exchange.directory import Directory, Mailbox
 from mesh_sim.exchange.messages import Message
