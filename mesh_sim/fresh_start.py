@@ -9,7 +9,7 @@ from mesh_sim.core import Core
 from mesh_sim.exchange.directory import Directory
 from mesh_sim.faults import Faults
 from mesh_sim.participants import load_directory
-from mesh_sim.scenario import Scenario, load_scenario
+from mesh_sim.scenario import Scenario, load_scenario, refuse_unknown_operations
 from mesh_sim.store_modes import put_canned_messages
 from mesh_sim.witness.journal import Journal
 
@@ -40,7 +40,8 @@ class FreshStart:
             SettingsError: a file cannot be used; nothing was reset.
             StorageFailed: it could not be kept.
         """
-        await self._messages(await asyncio.to_thread(self._read_files))
+        await self._forget_messages(*await self._read_files())
+        await self._put_canned()
 
     async def everything(self) -> None:
         """Forget choices, faults and the journal too, return to real time, and set the scenario up again.
@@ -50,33 +51,39 @@ class FreshStart:
             StorageFailed: it could not be kept.
         """
         core = self._core
-        directory, scenario = await asyncio.to_thread(self._read_files)
+        directory, scenario = await self._read_files()
         self._faults.clear()
         await core.register.clear()
         await core.rule.restore()
-        await self._messages((directory, scenario))
+        await self._forget_messages(directory, scenario)
         await core.time.reset()
         await self._journal.clear()
         if core.stage is not None:
             await core.stage.forget()
-            await core.stage.set_up(self._faults)
+        await self.set_up()
 
-    async def _put_canned(self) -> None:
-        if self._core.settings.store_mode is StoreMode.CANNED:
-            await put_canned_messages(self._core.desk, self._core.exchange)
-
-    def _read_files(self) -> tuple[Directory, Scenario | None]:
+    async def _read_files(self) -> tuple[Directory, Scenario | None]:
         settings = self._core.settings
-        directory = load_directory(settings)
-        if settings.scenario is None:
-            return directory, None
-        return directory, load_scenario(settings.scenario, directory, settings.nhs_number_rule)
 
-    async def _messages(self, read: tuple[Directory, Scenario | None]) -> None:
-        core, (directory, scenario) = self._core, read
+        def read() -> tuple[Directory, Scenario | None]:
+            directory = load_directory(settings)
+            if settings.scenario is None:
+                return directory, None
+            return directory, load_scenario(settings.scenario, directory, settings.nhs_number_rule)
+
+        directory, scenario = await asyncio.to_thread(read)
+        if scenario is not None:
+            refuse_unknown_operations(scenario, self._faults)
+        return directory, scenario
+
+    async def _forget_messages(self, directory: Directory, scenario: Scenario | None) -> None:
+        core = self._core
         if core.stage is not None and scenario is not None:
             core.stage.scenario = scenario
         core.mailboxes.give(directory.mailboxes, directory.workflows)
         await core.mailboxes.restore()
         await core.desk.reset()
-        await self._put_canned()
+
+    async def _put_canned(self) -> None:
+        if self._core.settings.store_mode is StoreMode.CANNED:
+            await put_canned_messages(self._core.desk, self._core.exchange)

@@ -32,15 +32,21 @@ def _unknown(keys: Sequence[str]) -> Operation[list[str]]:
 
 
 async def delete_discarded(database: Database, payloads: FilePayloads) -> int:
-    """Delete bodies that were replaced; their files go first, so that none is forgotten while it exists."""
-    rows = await database.read(lambda tx: tx.fetch(sql.DISCARDED))
-    keys = [str(row[0]) for row in rows]
-    if not keys:
-        return 0
-    await payloads.delete([Stored(key) for key in keys])
+    """Delete every body that was replaced or whose message is gone; give how many there were.
 
+    Their files go first, so that none is forgotten while it exists.
+    """
+    total = 0
+    while rows := await database.read(lambda tx: tx.fetch(sql.DISCARDED)):
+        keys = [str(row[0]) for row in rows]
+        await payloads.delete([Stored(key) for key in keys])
+        await database.write(_forget(keys))
+        total += len(keys)
+    return total
+
+
+def _forget(keys: Sequence[str]) -> Operation[None]:
     async def forget(tx: Transaction) -> None:
         await tx.execute_many(sql.FORGET_DISCARDED, [(key,) for key in keys])
 
-    await database.write(forget)
-    return len(keys)
+    return forget

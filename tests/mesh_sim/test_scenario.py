@@ -207,15 +207,26 @@ async def test_a_reset_of_everything_returns_to_the_scenario(
     assert (await control(url, "GET", "/admin/journal")).json()["entries"] == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("[[mesages]]\n", "did you mean messages?"),
+        (
+            '[[faults]]\naction = "reset"\noperation = "sned"\n',
+            "faults[0].operation: there is no such operation",
+        ),
+    ],
+    ids=["key", "operation"],
+)
 @pytest.mark.parametrize("query", ["", "?everything=true"])
 async def test_a_scenario_that_became_wrong_resets_nothing(
-    make_simulator: MakeSimulator, tmp_path: Path, query: str
+    make_simulator: MakeSimulator, tmp_path: Path, query: str, wrong: str, said: str
 ) -> None:
     """A reset reads the file again; if it is wrong by now, everything stays, and the answer says why."""
     path = scenario(tmp_path, '[[messages]]\nto = "X26ABC2"\n')
     simulator = await make_simulator(scenario=path)
-    path.write_text("[[mesages]]\n")
+    path.write_text(wrong)
     answer = await control(simulator.url, "DELETE", f"/admin/reset{query}")
     assert_control_refused(answer, 409, text="nothing was reset")
-    assert "did you mean messages?" in answer.json()["error"]
+    assert said in answer.json()["error"]
     assert len(await simulator.caller("X26ABC2").inbox()) == 1

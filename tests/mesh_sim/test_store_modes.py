@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from controls import control
 from support import MakeSimulator, assert_gone
 
 from mesh_sim.config import Settings
@@ -83,3 +85,20 @@ async def test_canned_messages_for_nobody(make_simulator: MakeSimulator, tmp_pat
     mailboxes.write_text('{"mailbox_id": "X26ABC1", "mailbox_name": "ONE", "password": "password"}\n')
     simulator = await make_simulator(store_mode="canned", mailboxes=mailboxes)
     assert await simulator.caller().inbox() == []
+
+
+@pytest.mark.parametrize("query", ["", "?everything=true"])
+async def test_a_reset_puts_the_canned_messages_there_again(
+    make_simulator: MakeSimulator, query: str
+) -> None:
+    """After a reset the three are as at the start, sent just now; with everything reset, in real time."""
+    simulator = await make_simulator(store_mode="canned")
+    await control(simulator.url, "POST", "/admin/clock", {"advance": "40d"})
+    assert "SIMPLE_MESSAGE" not in await simulator.caller().inbox()
+    assert (await control(simulator.url, "DELETE", f"/admin/reset{query}")).status == 200
+    assert await simulator.caller().inbox() == ["SIMPLE_MESSAGE"]
+    messages = (await control(simulator.url, "GET", "/admin/messages")).json()["messages"]
+    assert len(messages) == 3
+    now = simulator.clock.now()
+    assert all(now - datetime.fromisoformat(each["created_at"]) < timedelta(minutes=1) for each in messages)
+    assert all(datetime.fromisoformat(each["created_at"]) <= now for each in messages)

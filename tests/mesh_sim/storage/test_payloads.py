@@ -19,6 +19,7 @@ from mesh_sim.storage.messages import SqlMessageStore
 from mesh_sim.storage.sqlite import SqliteDatabase
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
 from mesh_sim.storage.tokens import SqliteTokens
+from mesh_sim.storage.upkeep import SqlMessageUpkeep
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -41,7 +42,7 @@ def payloads(tmp_path: Path) -> FilePayloads:
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     """A message database of the test's own."""
-    database = SqliteDatabase(tmp_path / "messages.db", sql.SCHEMA)
+    database = SqliteDatabase(tmp_path / "messages.db", sql.SCHEMA + sql.OPTOUT_SCHEMA)
     yield database
     await database.close()
 
@@ -145,6 +146,19 @@ async def test_a_chunk_sent_again_frees_the_earlier_body(
     assert await delete_discarded(database, payloads) == 1
     assert await delete_discarded(database, payloads) == 0
     assert [file.read_bytes() for file in _files(tmp_path / "payloads")] == [b"again"]
+
+
+async def test_a_reset_frees_every_body_at_once(
+    tmp_path: Path, payloads: FilePayloads, database: SqliteDatabase
+) -> None:
+    """However many bodies there were, none is left when the reset is over."""
+    body, size = await payloads.write(_blocks(b"a body"))
+    chunks = [Chunk(number, size, Stored(f"ff/{number}")) for number in range(2, 2502)]
+    await SqlMessageStore(database).add(_uploading("M1", 2502), [Chunk(1, size, body), *chunks])
+    await SqlMessageUpkeep(database).reset()
+    assert await delete_discarded(database, payloads) == 2501
+    assert await delete_discarded(database, payloads) == 0
+    assert _files(tmp_path / "payloads") == []
 
 
 async def test_a_complete_message_takes_no_more_chunks(database: SqliteDatabase) -> None:
