@@ -7,42 +7,30 @@ its numbers, and that only where rows are filtered or a cache is verified.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
+
+import numpy as np
 
 from ndoo.cache import CacheHeader, TemporaryCache, read_status
 from ndoo.errors import CacheError, ConfigError, ListError
 from ndoo.filtering import FilterSummary, filter_csv, read_answer
 from ndoo.journal import Form, Submission
-from ndoo.lists import BLOCK_BYTES, RECORD_BYTES, NumberRule, RecordReader
-from ndoo.output import write_output
+from ndoo.lists import BLOCK_BYTES, RECORD_BYTES, NumberRule, NumberSet, RecordBlock, RecordReader
+from ndoo.output import sync_folder, write_output
+from ndoo.progress import SILENT, Progress
 from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE
 
 _FRAME_BYTES: Final = 8192
 """More than the first and last lines of a cache file, or the sentence about invalid numbers, can take."""
 
-
-@contextmanager
-def spool(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Open a file for NHS numbers on their way, readable by its owner only; it is gone afterwards.
-
-    Raises:
-        ConfigError: it cannot be made.
-    """
-    with writing_errors(folder):
-        file = tempfile.NamedTemporaryFile(dir=folder, prefix=".ndoo-", suffix=".part")  # noqa: SIM115 -- closed below
-    try:
-        yield cast("BinaryIO", file.file), Path(file.name)
-    finally:
-        # On a full disk closing fails again; whatever matters was flushed, or has failed, before.
-        with suppress(OSError):
-            file.close()
+_BATCH: Final = 65_536
 
 
 @contextmanager
@@ -58,22 +46,42 @@ class NotAnAnswer(Exception):
     """A body that is not the answer to the list that was sent; the text completes "the answer ..."."""
 
 
-class AnswerBody:
-    """Takes in an answer's body; checks it on the way and at its end."""
+def read_submitted(path: Path) -> NumberSet | None:
+    """Read the list that was submitted, or give None where it is not kept here."""
+    reader = RecordReader(NumberRule.DIGITS)
+    try:
+        return NumberSet.from_arrays(block.numbers for block in reader.read(_blocks(path)))
+    except FileNotFoundError:
+        return None
 
-    def __init__(self, file: BinaryIO, path: Path, submission: Submission) -> None:
+
+class AnswerBody:
+    """Takes in an answer's body; checks it on the way and at its end.
+
+    Args:
+        file: where it is kept, and ``path`` its name.
+        path: see ``file``.
+        submission: what it is to be the answer to.
+        submitted: the numbers that were submitted, the only ones that may be in it; None if not known.
+    """
+
+    def __init__(
+        self, file: BinaryIO, path: Path, submission: Submission, submitted: NumberSet | None
+    ) -> None:
         self.path = path
+        self.size = 0
         self._file = file
         self._submission = submission
+        self._submitted = submitted
         self._is_cache = submission.workflow_id == WORKFLOW_CACHE
         self._reader = RecordReader(NumberRule.DIGITS, answer=True)
-        self._size = 0
         self._records = 0
+        self._strangers = 0
         self._sound = True
 
     def is_rejection(self) -> bool:
         """Tell, once all is taken in, whether it is the service's sentence about invalid numbers."""
-        if self._size > _FRAME_BYTES:
+        if self.size > _FRAME_BYTES:
             return False
         with writing_errors(self.path.parent):
             self._file.flush()
@@ -88,20 +96,19 @@ class AnswerBody:
         """
         with writing_errors(self.path.parent):
             self._file.write(data)
-        self._size += len(data)
+        self.size += len(data)
         # A record may end in CRLF where the service is generous.
-        if self._size > _FRAME_BYTES + self._submission.records * (RECORD_BYTES + 1):
+        if self.size > _FRAME_BYTES + self._submission.records * (RECORD_BYTES + 1):
             raise NotAnAnswer("is longer than the list that was sent")
         if not self._is_cache:
-            for block in self._reader.feed(data):
-                self._records += len(block)
-                self._sound = self._sound and bool(block.valid.all())
+            self._judge(self._reader.feed(data))
 
     def finish(self, password: str) -> int:
         """Check the whole body, which must not be a rejection, and count its records.
 
         Raises:
-            NotAnAnswer: it is no cleaned list or no sound cache, or has more records than were submitted.
+            NotAnAnswer: it is no cleaned list or no sound cache, has more records than were submitted, or
+                a number that was not.
             ConfigError: it cannot be kept.
         """
         with writing_errors(self.path.parent):
@@ -109,27 +116,60 @@ class AnswerBody:
         if self._is_cache:
             self._records = self._verify_cache(password)
         else:
-            for block in self._reader.finish():
-                self._records += len(block)
-                self._sound = self._sound and bool(block.valid.all())
+            self._judge(self._reader.finish())
         if not self._sound:
             raise NotAnAnswer("is not a list of NHS numbers")
         if self._records > self._submission.records:
             raise NotAnAnswer(
                 f"has {self._records:,} records, more than the {self._submission.records:,} submitted"
             )
+        if self._strangers:
+            raise NotAnAnswer(f"has {self._strangers:,} NHS numbers that were not submitted")
         return self._records
+
+    def keep(self, aside: Path) -> None:
+        """Keep what was taken in under another name, on the disk, for people to look at.
+
+        Raises:
+            ConfigError: it cannot be kept.
+        """
+        with writing_errors(aside):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self.path.replace(aside)
+            sync_folder(aside.parent)
+
+    def _judge(self, blocks: Iterator[RecordBlock]) -> None:
+        for block in blocks:
+            self._records += len(block)
+            valid = block.valid
+            self._sound = self._sound and bool(valid.all())
+            if self._submitted is not None:
+                known = self._submitted.contains(block.numbers[valid])
+                self._strangers += len(known) - int(np.count_nonzero(known))
 
     def _verify_cache(self, password: str) -> int:
         try:
             status = read_status(self.path)
             # Whether it may be used today is asked at each use; here only every byte must be right.
-            TemporaryCache.load(self.path, password, now=lambda: status.created)
+            cache = TemporaryCache.load(self.path, password, now=lambda: status.created)
         except CacheError as error:
             raise NotAnAnswer(f"is not a sound temporary cache: {_without_path(error)}") from error
         if (status.mailbox, status.local_id) != (self._submission.mailbox, self._submission.local_id):
             raise NotAnAnswer("is the temporary cache of another submission")
+        if self._submitted is not None:
+            self._strangers = _count_strangers(cache.numbers, self._submitted)
         return status.records
+
+
+def _count_strangers(numbers: NumberSet, submitted: NumberSet) -> int:
+    count = 0
+    last = -1
+    while len(batch := numbers.after(last, _BATCH)):
+        count += len(batch) - int(np.count_nonzero(submitted.contains(batch)))
+        last = int(batch[-1])
+    return count
 
 
 def _without_path(error: CacheError | ListError) -> str:
@@ -199,13 +239,14 @@ class Target:
     """How an answer becomes a file.
 
     ``password`` is the mailbox's and ``lifetime`` that of a cache made here; ``force`` lets another file
-    of the output's name be replaced.
+    of the output's name be replaced, and ``progress`` is told how much of the source has been filtered.
     """
 
     submission: Submission
     password: str = field(repr=False)
     lifetime: timedelta
     force: bool
+    progress: Progress = SILENT
 
     def write(self, answer: Path, returned: int) -> Outcome:
         """Write the output from a checked answer with ``returned`` records; whole or not at all.
@@ -240,6 +281,8 @@ class Target:
                     numbers.contains,
                     column=submission.column,
                     rule=NumberRule(submission.rule),
+                    repair=submission.repair,
+                    progress=self.progress.filtering,
                 )
         except ListError as error:
             # The answer cannot be had again, but the source can: so the answer is what is kept. Nobody
@@ -252,7 +295,7 @@ class Target:
             )
             return Outcome(returned, None, output, None, (*notes, note))
         if (table.kept + table.removed, table.blank, table.invalid) != (
-            submission.records,
+            submission.records + submission.duplicates,
             submission.blank,
             submission.skipped,
         ):

@@ -66,7 +66,8 @@ class Message:
 
     async def _open_chunk(self, tries: int) -> aiohttp.ClientResponse:
         self.close()
-        response = await self._transport.attempt(self._request, tries)
+        async with self._transport.turn:
+            response = await self._transport.attempt(self._request, tries)
         self._response = response
         self._gunzip = Gunzip() if is_gzip(response) else None
         self._blocks = iter(())

@@ -1,103 +1,24 @@
-"""What of an inbox belongs to one submission, and waiting for the one that is the answer."""
+"""Waiting for the message that is the answer to a submission."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from datetime import UTC, datetime
-from enum import Enum, auto
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ndoo.errors import (
-    AnswerPending,
-    CheckError,
-    ConnectionFailed,
-    MessageGone,
-    MessageUnknown,
-    NotDelivered,
-    ServerFailed,
-)
+from ndoo._inbox import Inbox, Kind, classify
+from ndoo.errors import AnswerPending, CheckError, ConnectionFailed, NotDelivered, ServerFailed
 from ndoo.journal import Journal, Stage, Submission
-from ndoo.mailbox import Mailbox, MessageHeaders
-from ndoo.protocol import INBOX_EXPIRY, RECEIPT_SUBJECT
+from ndoo.mailbox import MessageHeaders
+from ndoo.progress import Progress
+from ndoo.protocol import INBOX_EXPIRY
 
 _FAILED_LOOKS: Final = 3
 """How many looks in a row may fail before waiting is given up; each was tried several times itself."""
 
-
-class Kind(Enum):
-    """What a message is to a submission."""
-
-    FOREIGN = auto()
-    """It belongs to something else."""
-
-    RECEIPT = auto()
-    """The service has the list; the answer is still to come."""
-
-    ANSWER = auto()
-    """The cleaned list, the temporary cache, or the sentence that the list is invalid."""
-
-    REPORT = auto()
-    """MESH could not deliver the list."""
-
-    UNKNOWN = auto()
-    """From the service and about this submission, but nothing that is known of it."""
-
-
-def classify(headers: MessageHeaders, submission: Submission) -> Kind:
-    """Tell what a message is, by its headers (ndoo-service.md, "What comes back"; mesh-api.md section 20).
-
-    A receipt has the same workflow and local id as the answer. What tells them apart is the subject, and
-    the file name that only the answer has; the answer needs both to be right.
-    """
-    if headers.is_report:
-        # Reports come from MESH itself, without a sender, and are about messages of this mailbox only.
-        linked = bool(submission.message_id) and headers.linked_message_id == submission.message_id
-        return Kind.REPORT if linked or headers.local_id == submission.local_id else Kind.FOREIGN
-    if (
-        headers.local_id != submission.local_id
-        or headers.sender.upper() != submission.service_mailbox.upper()
-    ):
-        return Kind.FOREIGN
-    if headers.subject == RECEIPT_SUBJECT:
-        return Kind.RECEIPT
-    return Kind.ANSWER if headers.file_name == f"{submission.local_id}.dat" else Kind.UNKNOWN
-
-
-class Watch:
-    """Looks through an inbox time and again; what is none of the submission's is asked about once."""
-
-    def __init__(self, mailbox: Mailbox, submission: Submission) -> None:
-        self._mailbox = mailbox
-        self._submission = submission
-        self._left_alone: set[str] = set()
-        self.unknown: set[str] = set()
-
-    async def look(self) -> AsyncGenerator[tuple[Kind, MessageHeaders], None]:
-        """Give the receipts, answers and reports that wait now, oldest first; nothing is acknowledged.
-
-        Ids of messages of kind UNKNOWN gather in ``unknown``.
-
-        Raises:
-            MeshError: the inbox cannot be listed or looked at.
-        """
-        async for message_id in self._mailbox.messages(workflow_filter=self._submission.workflow_id):
-            if message_id in self._left_alone:
-                continue
-            try:
-                headers = await self._mailbox.head(message_id)
-            except (MessageGone, MessageUnknown):
-                # Another program acknowledged it since it was listed.
-                continue
-            kind = classify(headers, self._submission)
-            if kind in (Kind.FOREIGN, Kind.UNKNOWN):
-                self._left_alone.add(message_id)
-                if kind is Kind.UNKNOWN:
-                    self.unknown.add(message_id)
-            else:
-                yield kind, headers
+_GRACE: Final = 1.0
+"""Seconds that even a look asked for at once may be put off, until it is due."""
 
 
 def refuse_ended(submission: Submission) -> None:
@@ -116,17 +37,14 @@ def refuse_ended(submission: Submission) -> None:
 class Waiting:
     """Waits for one answer; deals with the receipt and with reports on the way."""
 
-    def __init__(
-        self, mailbox: Mailbox, journal: Journal, submission: Submission, poll_interval: float
-    ) -> None:
-        self._mailbox = mailbox
+    def __init__(self, inbox: Inbox, journal: Journal, submission: Submission, progress: Progress) -> None:
+        self._inbox = inbox
         self._journal = journal
         self._submission = submission
-        self._poll_interval = poll_interval
-        self._watch = Watch(mailbox, submission)
+        self._progress = progress
 
-    async def answer(self, timeout: float | None, on_wait: Callable[[float], None] | None) -> MessageHeaders:
-        """Look at once and then every so often, the last time when the wait is over; see ``collect``.
+    async def answer(self, timeout: float | None) -> MessageHeaders:
+        """Look into the inbox as often as may be, until the answer is there; see ``collect``.
 
         Raises:
             AnswerPending: there was no answer in ``timeout`` seconds.
@@ -140,37 +58,60 @@ class Waiting:
         while True:
             waited = clock() - begun
             left = math.inf if timeout is None else timeout - waited
-            try:
-                if (answer := await self._look()) is not None:
-                    return answer
-            except (ConnectionFailed, ServerFailed):
-                failed_looks += 1
-                if failed_looks == _FAILED_LOOKS or left <= 0:
-                    raise
-            else:
-                failed_looks = 0
+            if await self._inbox.due_in() <= 0:
+                try:
+                    await self._inbox.look()
+                except (ConnectionFailed, ServerFailed):
+                    failed_looks += 1
+                    if failed_looks == _FAILED_LOOKS or left <= 0:
+                        raise
+                else:
+                    failed_looks = 0
+            if not failed_looks and (answer := await self.take()) is not None:
+                return answer
+            if not failed_looks:
                 await self._check_awaited()
-                if left <= 0:
-                    raise self._pending(waited)
-            if on_wait is not None:
-                on_wait(waited)
-            await asyncio.sleep(min(self._poll_interval, left))
+            due_in = await self._inbox.due_in()
+            if left <= 0 and (self._inbox.looked or due_in > _GRACE):
+                raise self._pending(waited, due_in)
+            self._progress.waiting(waited, due_in)
+            await asyncio.sleep(min(due_in, max(left, _GRACE)))
 
-    async def _look(self) -> MessageHeaders | None:
+    async def take(self) -> MessageHeaders | None:
+        """Deal with what the last look has found; give the answer if it is there.
+
+        Raises:
+            NotDelivered: a report is there.
+            MeshError: a receipt or report cannot be acknowledged.
+        """
+        # A receipt that came after the answer must not stay in the inbox.
+        await self.take_receipt()
         answer: MessageHeaders | None = None
-        async with aclosing(self._watch.look()) as messages:
-            async for kind, headers in messages:
-                if kind is Kind.RECEIPT:
-                    self._submission = await asyncio.to_thread(
-                        self._journal.receipted, self._submission.local_id
-                    )
-                    await self._mailbox.acknowledge(headers.message_id)
-                elif kind is Kind.REPORT:
-                    await self._give_up(headers)
-                elif answer is None:
-                    # On to the end: a receipt that came after the answer must not stay in the inbox.
-                    answer = headers
+        for headers in self._of_kind(Kind.ANSWER):
+            if answer is None or self._was_refused(answer):
+                answer = headers
+        for report in self._of_kind(Kind.REPORT):
+            await self._give_up(report)
         return answer
+
+    async def take_receipt(self) -> None:
+        """Record and acknowledge the service's receipt, if the last look has found it.
+
+        Raises:
+            MeshError: it cannot be acknowledged.
+        """
+        local_id = self._submission.local_id
+        for headers in self._of_kind(Kind.RECEIPT):
+            self._submission = await asyncio.to_thread(self._journal.receipted, local_id)
+            await self._inbox.acknowledge(headers.message_id)
+            self._progress.step("receipt", local_id=local_id, message_id=headers.message_id)
+
+    def _of_kind(self, kind: Kind) -> list[MessageHeaders]:
+        messages = self._inbox.messages.values()
+        return [headers for headers in messages if classify(headers, self._submission) is kind]
+
+    def _was_refused(self, answer: MessageHeaders) -> bool:
+        return self._journal.refused(self._submission.local_id, answer.message_id).exists()
 
     async def _check_awaited(self) -> None:
         """Make sure, after a look that found nothing, that there is still something to wait for."""
@@ -178,7 +119,8 @@ class Waiting:
         refuse_ended(recorded)
         # Where another process has written the output, it is about to end the submission itself.
         if (
-            recorded.stage is Stage.SENT
+            self._inbox.looked
+            and recorded.stage is Stage.SENT
             and recorded.sent_at is not None
             and datetime.now(UTC) - recorded.sent_at > INBOX_EXPIRY
         ):
@@ -194,18 +136,27 @@ class Waiting:
         reason = report.status_description or "the report does not say why"
         text = f"{local_id} was not delivered to {self._submission.service_mailbox}: {reason}"
         await asyncio.to_thread(self._journal.failed, local_id, text)
-        await self._mailbox.acknowledge(report.message_id)
+        await self._inbox.acknowledge(report.message_id)
+        self._progress.step("not delivered", local_id=local_id, message_id=report.message_id)
         raise NotDelivered(local_id, f"{text}; submit the list again", report.status_code)
 
-    def _pending(self, waited: float) -> AnswerPending:
+    def _pending(self, waited: float, due_in: float) -> AnswerPending:
         submission = self._submission
-        text = f"no answer to {submission.local_id} yet, after {waited:.0f} s"
+        if self._inbox.looked:
+            text = f"no answer to {submission.local_id} yet, after {waited:.0f} s"
+        else:
+            when = f"{datetime.now(UTC) + timedelta(seconds=due_in):%H:%M:%S} UTC"
+            text = (
+                f"no answer to {submission.local_id} is known of yet, and the inbox was looked into a moment "
+                f"ago: MESH allows one look in five minutes, the next at {when}"
+            )
         if submission.receipt_at is not None:
             text += " (the service has confirmed that it has the list)"
         text += f"{self._unknown()}; nothing is lost: 'ndoo collect' fetches it later"
         return AnswerPending(submission.local_id, text)
 
     def _unknown(self) -> str:
-        if not self._watch.unknown:
+        unknown = [headers.message_id for headers in self._of_kind(Kind.UNKNOWN)]
+        if not unknown:
             return ""
-        return f"; of what came from the service, message {min(self._watch.unknown)} is not understood"
+        return f"; of what came from the service, message {min(unknown)} is not understood"

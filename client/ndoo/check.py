@@ -14,31 +14,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, spool
-from ndoo._sending import choose_form, prepare, send, settle, take_local_id
-from ndoo._waiting import Kind, Waiting, classify, refuse_ended
-from ndoo.errors import ConfigError, ListRejected, MessageGone, MessageUnknown, UnexpectedAnswer
+from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, read_submitted
+from ndoo._delivery import Delivery
+from ndoo._inbox import Inbox, Kind, classify, greet
+from ndoo._submitting import choose_form, prepare, take_local_id
+from ndoo._waiting import Waiting, refuse_ended
+from ndoo.errors import ConfigError, ListRejected, MeshError, MessageGone, MessageUnknown, UnexpectedAnswer
 from ndoo.filtering import FilterSummary
 from ndoo.journal import Draft, Form, Journal, Stage, Submission
 from ndoo.lists import NumberRule
 from ndoo.mailbox import Mailbox, MessageHeaders
+from ndoo.output import open_part
+from ndoo.progress import SILENT, Progress
 from ndoo.protocol import WORKFLOW_CACHE, WORKFLOW_CHECK
 
-__all__ = ["CheckResult", "Form", "Service", "check_opt_outs", "choose_form", "collect", "submit"]
+__all__ = ["CheckResult", "Form", "Inbox", "Service", "check_opt_outs", "choose_form", "collect", "submit"]
 
 SUBJECT: Final = "NDOO_CHECK"
 """``Mex-Subject`` of submissions: with another character than letters, digits, - and _ no reply comes."""
-
-_COMPRESS_FROM: Final = 1_000_000
-"""Lists of more bytes than this are compressed on the way: ten million numbers to about half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Service:
 
     Args:
         mailbox_id: where lists are sent to.
-        poll_interval: seconds between two looks into the inbox; MESH asks for 300 or more when it is the
-            real one (mesh-api.md section 2).
+        poll_interval: seconds between two looks into the inbox. It is 300 at least when the server is one
+            of the NHS (mesh-api.md section 2); one under a minute is only reached after some shorter ones.
         cache_workflow: whether the service itself makes temporary caches, as the simulator does; else
             they are made here from the cleaned list.
         cache_lifetime: how long a cache made here may be used.
@@ -94,17 +93,18 @@ async def check_opt_outs(  # noqa: PLR0913 -- the optional ones are keywords
     column: str | None = None,
     rule: NumberRule = NumberRule.CHECKSUM,
     skip_invalid: bool = False,
+    repair: bool = False,
     force: bool = False,
     timeout: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    on_wait: Callable[[float], None] | None = None,
+    progress: Progress = SILENT,
 ) -> CheckResult:
     """Submit a list, wait for the answer and write the output: :func:`submit`, then :func:`collect`.
 
     Raises:
-        AnswerPending: no answer within ``timeout``; :func:`collect` fetches it later.
+        AnswerPending: no answer within ``timeout`` seconds; :func:`collect` fetches it later.
         NdooError: whatever the two raise.
     """
+    inbox = Inbox(mailbox, journal, service.poll_interval)
     submission = await submit(
         mailbox,
         journal,
@@ -115,11 +115,20 @@ async def check_opt_outs(  # noqa: PLR0913 -- the optional ones are keywords
         column=column,
         rule=rule,
         skip_invalid=skip_invalid,
+        repair=repair,
         force=force,
         progress=progress,
+        inbox=inbox,
     )
     return await collect(
-        mailbox, journal, submission, service=service, timeout=timeout, force=force, on_wait=on_wait
+        mailbox,
+        journal,
+        submission,
+        service=service,
+        timeout=timeout,
+        force=force,
+        progress=progress,
+        inbox=inbox,
     )
 
 
@@ -137,26 +146,30 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
     column: str | None = None,
     rule: NumberRule = NumberRule.CHECKSUM,
     skip_invalid: bool = False,
+    repair: bool = False,
     force: bool = False,
-    compress: bool | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = SILENT,
+    inbox: Inbox | None = None,
 ) -> Submission:
     """Send a list to the opt-out service. Nothing is sent unless the whole list and the output are in order.
 
+    Each NHS number is sent once, however often it is in the list. The inbox is looked into at once
+    afterwards, as MESH's assurance team expects it.
+
     Args:
         mailbox: where the answer is to come to.
-        journal: where the submission is recorded.
-        source: a .csv, .dat or .txt, each also .gz.
+        journal: where the submission is recorded, and the list kept until the answer is there.
+        source: a .csv, .tsv, .xlsx, .dat or .txt, each also .gz.
         output: the file the answer is to become.
         service: the service.
         form: what the answer is to become; by default ``output``'s name decides, see :func:`choose_form`.
-        column: the NHS-number column of a CSV, by name or by position from 1.
+        column: the NHS-number column of a table, by name or by position from 1.
         rule: what counts as a valid number.
         skip_invalid: leave out rows with invalid numbers, instead of refusing the list.
+        repair: give numbers of nine digits the leading zero that a spreadsheet took from them.
         force: ``output`` may exist, and will be replaced.
-        compress: compress the list on the way; by default, if it is long.
-        progress: called with the bytes of the list sent so far and all the bytes to send; the former goes
-            back when something is sent again.
+        progress: told how much of the list has been read and sent; see :mod:`ndoo.progress`.
+        inbox: the inbox that others collect from too; by default its own.
 
     Raises:
         OutputExists: ``output`` exists, and ``force`` is not given.
@@ -170,8 +183,19 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
     source, output = _absolute(source), _absolute(output)
     form = form or choose_form(source, output)
     await asyncio.to_thread(check_output, source, output, force)
-    with spool(Path(tempfile.gettempdir())) as (file, path):
-        prepared = await asyncio.to_thread(prepare, source, file, column, rule, skip_invalid)
+    with open_part(journal.folder / f"{mailbox.mailbox_id}.dat") as (file, part):
+        prepared = await asyncio.to_thread(
+            prepare,
+            source,
+            file,
+            part,
+            column,
+            rule,
+            skip_invalid=skip_invalid,
+            repair=repair,
+            progress=progress,
+        )
+        progress.step("validated", records=prepared.records, duplicates=prepared.duplicates)
         draft = Draft(
             subject=SUBJECT,
             url=mailbox.url,
@@ -186,18 +210,20 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             records=prepared.records,
             blank=prepared.blank,
             skipped=prepared.invalid,
+            duplicates=prepared.duplicates,
+            repaired=prepared.repaired,
+            repair=repair,
         )
-        await mailbox.handshake_if_due()
-        submission = await take_local_id(mailbox, journal, draft)
-        size = file.tell()
-        return await send(
-            mailbox,
-            journal,
-            submission,
-            path,
-            compress=size > _COMPRESS_FROM if compress is None else compress,
-            progress=(lambda done: progress(done, size)) if progress is not None else None,
-        )
+        await greet(mailbox, journal)
+        submission = await take_local_id(mailbox, journal, draft, part)
+    submission = await Delivery(mailbox, journal, submission, progress).send()
+    inbox = inbox or Inbox(mailbox, journal, service.poll_interval)
+    inbox.owe_a_look()
+    # The list is away: whatever is wrong with the inbox is for collecting to say.
+    with suppress(MeshError):
+        await inbox.look()
+        await Waiting(inbox, journal, submission, progress).take_receipt()
+    return await asyncio.to_thread(journal.get, submission.local_id)
 
 
 def _absolute(path: Path) -> Path:
@@ -216,12 +242,13 @@ async def collect(
     service: Service = SIMULATED,
     timeout: float | None = None,
     force: bool = False,
-    on_wait: Callable[[float], None] | None = None,
+    progress: Progress = SILENT,
+    inbox: Inbox | None = None,
 ) -> CheckResult:
     """Wait for the answer to a submission, write the output, then acknowledge.
 
-    Whatever interrupted an earlier try, this one goes on from there. Other messages in the inbox stay as
-    they are.
+    Whatever interrupted an earlier try, this one goes on from there, and sends the list if it proves not to
+    have arrived. Other messages in the inbox stay as they are, and are mentioned in the result's notes.
 
     Args:
         mailbox: the mailbox that the list was submitted from.
@@ -230,14 +257,17 @@ async def collect(
         service: the service; how often to look, and how long a cache made here lasts.
         timeout: longest wait in seconds; 0 looks once, None waits for ever.
         force: replace the output if it exists. An output left by an earlier try is replaced anyway.
-        on_wait: called after each look that found no answer, with the seconds waited so far.
+        progress: told of waiting, receiving and filtering; see :mod:`ndoo.progress`.
+        inbox: one for several submissions that are collected after each other, so that they share looks into
+            the inbox; by default its own.
 
     Raises:
-        AnswerPending: no answer within ``timeout``; nothing is lost.
+        AnswerPending: no answer within ``timeout``, or no look into the inbox may be taken yet; nothing is
+            lost.
         ListRejected: the service found an invalid number and checked nothing.
         NotDelivered: MESH could not deliver the list.
-        UnexpectedAnswer: the answer is not one to this list; it was not acknowledged.
-        CheckError: the list never arrived, no answer came while MESH keeps one, or the submission has ended
+        UnexpectedAnswer: the answer is not one to this list; it was not acknowledged, and is kept aside.
+        CheckError: the list did not arrive, no answer came while MESH keeps one, or the submission has ended
             already, be it by another process during the wait.
         OutputExists: the output exists, and ``force`` is not given; nothing was acknowledged.
         ConfigError: the output or the journal cannot be written, or this is another mailbox.
@@ -245,27 +275,31 @@ async def collect(
     """
     recorded = await asyncio.to_thread(journal.get, submission.local_id)
     _check_open(recorded, mailbox)
-    submission = replace(recorded, output=submission.output)
-    await mailbox.handshake_if_due()
+    output = submission.output
+    submission = replace(recorded, output=output)
+    inbox = inbox or Inbox(mailbox, journal, service.poll_interval)
+    await greet(mailbox, journal)
     if submission.stage is Stage.PREPARED:
-        submission = replace(await settle(mailbox, journal, submission), output=submission.output)
+        submission = replace(await Delivery(mailbox, journal, submission, progress).settle(), output=output)
+        inbox.owe_a_look()
     if submission.stage is Stage.WRITTEN:
         outcome = Outcome.from_json(submission.outcome)
     else:
         # Once an answer is recorded, what stands under the output's name is what an earlier try left there.
-        force = force or (bool(submission.answer_id) and submission.output == recorded.output)
-        await asyncio.to_thread(check_output, submission.source, submission.output, force)
-        waiting = Waiting(mailbox, journal, submission, service.poll_interval)
-        answer = await waiting.answer(timeout, on_wait)
-        target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force)
+        force = force or (bool(submission.answer_id) and output == recorded.output)
+        await asyncio.to_thread(check_output, submission.source, output, force)
+        answer = await Waiting(inbox, journal, submission, progress).answer(timeout)
+        target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force, progress)
         submission, outcome = await _fetch(mailbox, journal, answer.message_id, target)
+        progress.step("written", local_id=submission.local_id, output=outcome.output.name)
     # Out of the inbox is all that it has to be, and a try before the last may have got it there.
     with suppress(MessageGone, MessageUnknown):
-        await mailbox.acknowledge(submission.answer_id)
+        await inbox.acknowledge(submission.answer_id)
     note = (
         f"{outcome.returned:,} of {submission.records:,} records returned, written to {outcome.output.name}"
     )
     submission = await asyncio.to_thread(journal.collected, submission.local_id, note)
+    progress.step("collected", local_id=submission.local_id, message_id=submission.answer_id)
     return CheckResult(
         submission=submission,
         submitted=submission.records,
@@ -274,8 +308,16 @@ async def collect(
         table=outcome.table,
         output=outcome.output,
         cache_expires=outcome.cache_expires,
-        notes=outcome.notes,
+        notes=(*submission.remarks, *outcome.notes, *_mention(inbox)),
     )
+
+
+def _mention(inbox: Inbox) -> tuple[str, ...]:
+    if not inbox.others:
+        return ()
+    what = "1 other message waits" if inbox.others == 1 else f"{inbox.others:,} other messages wait"
+    where = f"in the inbox of {inbox.mailbox.mailbox_id}"
+    return (f"{what} {where}, left as found: 'ndoo mailbox list --details' tells more",)
 
 
 def _check_open(submission: Submission, mailbox: Mailbox) -> None:
@@ -312,22 +354,23 @@ async def _fetch(
     """Receive the answer, check it and write the output; it is not acknowledged here."""
     submission = target.submission
     local_id = submission.local_id
-    with spool(submission.output.parent) as (file, path):
-        body = AnswerBody(file, path, submission)
+    aside = journal.refused(local_id, answer_id)
+    if await asyncio.to_thread(aside.exists):
+        raise _refused(submission, answer_id, "was looked at before and refused", aside)
+    submitted = await asyncio.to_thread(read_submitted, journal.list_of(local_id))
+    with open_part(journal.folder / f"{local_id}-answer.dat") as (file, part):
+        body = AnswerBody(file, part, submission, submitted)
         try:
             async with mailbox.receive(answer_id) as message:
                 _recognise(message.headers, submission)
-                await message.save(_Intake(body))
+                await message.save(_Intake(body, target.progress))
             if await asyncio.to_thread(body.is_rejection):
                 await _reject(mailbox, journal, local_id, answer_id)
             returned = await asyncio.to_thread(body.finish, target.password)
         except NotAnAnswer as error:
-            raise UnexpectedAnswer(
-                f"message {answer_id}, the answer to {local_id}, {error}; no output was written, and the "
-                "message is still in the inbox",
-                mailbox=submission.mailbox,
-                message_id=answer_id,
-            ) from error
+            if body.size:
+                await asyncio.to_thread(body.keep, aside)
+            raise _refused(submission, answer_id, str(error), aside if body.size else None) from error
         except MessageGone as error:
             raise MessageGone(
                 f"message {answer_id}, the answer to {local_id}, was in the inbox and is gone: another "
@@ -338,22 +381,35 @@ async def _fetch(
                 event=error.event,
                 code=error.code,
             ) from error
+        target.progress.step("received", local_id=local_id, message_id=answer_id, bytes=body.size)
         # A file that appeared during the wait is somebody else's; once "answered" it would pass for our own.
         await asyncio.to_thread(check_output, submission.source, submission.output, target.force)
         await asyncio.to_thread(journal.answered, local_id, answer_id)
-        outcome = await asyncio.to_thread(target.write, path, returned)
+        outcome = await asyncio.to_thread(target.write, part, returned)
         return await asyncio.to_thread(journal.written, local_id, outcome.to_json()), outcome
+
+
+def _refused(submission: Submission, answer_id: str, reason: str, aside: Path | None) -> UnexpectedAnswer:
+    kept = f", and its content is kept in {aside} for you to look at" if aside is not None else ""
+    return UnexpectedAnswer(
+        f"message {answer_id}, the answer to {submission.local_id}, {reason}; no output was written, and the "
+        f"message is still in the inbox{kept}",
+        mailbox=submission.mailbox,
+        message_id=answer_id,
+    )
 
 
 class _Intake:
     """Takes a message's body as a file would, away from the event loop."""
 
-    def __init__(self, body: AnswerBody) -> None:
+    def __init__(self, body: AnswerBody, progress: Progress) -> None:
         self._body = body
+        self._progress = progress
 
     async def write(self, data: bytes, /) -> None:
         """Take the next bytes."""
         await asyncio.to_thread(self._body.take, data)
+        self._progress.receiving(self._body.size, 0)
 
 
 async def _reject(mailbox: Mailbox, journal: Journal, local_id: str, answer_id: str) -> None:

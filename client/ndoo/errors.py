@@ -5,14 +5,16 @@ NdooError
 ├── ListError                  an input list cannot be used; ``path``
 │   ├── UnreadableList         missing, a directory, no permission, empty, not text, gzip cut short
 │   ├── ColumnError            no NHS-number column in a CSV, or several; ``columns``
-│   └── InvalidNumbers         records that are not NHS numbers; ``count``, ``samples``
+│   └── InvalidNumbers         records that are not NHS numbers; ``count``, ``samples``, ``repairable``
+├── MailboxBusy                another run holds the mailbox; ``mailbox``, ``holder``
 ├── OutputExists               the output is there already and may not be replaced; ``path``
-├── CacheError                 a temporary cache must not be used; ``path``
+├── CacheError                 a temporary cache must not be used; ``path``, ``reason``
 │   ├── CacheExpired           it is past its expiry; ``expired_at``
 │   └── CacheAltered           truncated, changed, or made for another mailbox
 ├── CheckError                 a submitted list; ``local_id``
 │   ├── AnswerPending          no answer yet; it can be collected later
 │   ├── ListRejected           the service found an invalid number
+│   ├── LocalIdTaken           another process has just taken this local id
 │   ├── NotDelivered           a non-delivery report came back; ``code``
 │   └── SubmissionUnknown      nothing of that local id was submitted from here
 └── MeshError                  a MESH request; ``mailbox``, ``message_id``, ``status``, ``event``, ``code``
@@ -67,13 +69,31 @@ class InvalidNumbers(ListError):
     """A list with records that are not NHS numbers.
 
     ``samples`` are the first (line number, reason) pairs; the numbers themselves are never part of it.
+    ``repairable`` of the ``count`` records would be valid with the leading zero they have lost.
     """
 
-    def __init__(self, path: Path, count: int, samples: Sequence[tuple[int, str]]) -> None:
+    def __init__(
+        self, path: Path, count: int, samples: Sequence[tuple[int, str]], repairable: int = 0
+    ) -> None:
         noun = "record is not a valid NHS number" if count == 1 else "records are not valid NHS numbers"
-        super().__init__(path, f"{count:,} {noun}")
+        lack = "lacks" if repairable == 1 else "lack"
+        which = "it only lacks" if count == 1 else f"{repairable:,} of them only {lack}"
+        offer = f"; {which} the leading zero that spreadsheets drop: --repair puts it back"
+        super().__init__(path, f"{count:,} {noun}{offer if repairable else ''}")
         self.count = count
         self.samples = tuple(samples)
+        self.repairable = repairable
+
+
+class MailboxBusy(NdooError):
+    """Another run holds the mailbox; it can be used once that has ended."""
+
+    def __init__(self, mailbox: str, holder: str) -> None:
+        super().__init__(
+            f"mailbox {mailbox} is in use by {holder}; only one run at a time may use it: try again later"
+        )
+        self.mailbox = mailbox
+        self.holder = holder
 
 
 class OutputExists(NdooError):
@@ -85,27 +105,41 @@ class OutputExists(NdooError):
 
 
 class CacheError(NdooError):
-    """A temporary cache must not be used."""
+    """A temporary cache must not be used, or not be replaced or deleted.
 
-    def __init__(self, path: Path, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+    ``reason`` is what the text says without the file's name and without what to do about it.
+    """
+
+    def __init__(self, path: Path, reason: str, advice: str = "") -> None:
+        super().__init__(f"{path}: {reason}; {advice}" if advice else f"{path}: {reason}")
         self.path = path
+        self.reason = reason
 
 
 class CacheExpired(CacheError):
-    """The cache is past its expiry; there is no override."""
+    """The cache is past its expiry; there is no override. ``clock`` says by which, if not the computer's."""
 
-    def __init__(self, path: Path, expired_at: datetime) -> None:
+    def __init__(self, path: Path, expired_at: datetime, clock: str = "") -> None:
+        when = " ".join(filter(None, (f"{expired_at:%Y-%m-%d %H:%M} UTC", clock)))
         super().__init__(
             path,
-            f"this temporary cache expired at {expired_at:%Y-%m-%d %H:%M} UTC and must not be used; "
-            "make a new one with 'ndoo check LIST --cache'",
+            f"this temporary cache expired at {when} and must not be used",
+            renewal(path),
         )
         self.expired_at = expired_at
 
 
 class CacheAltered(CacheError):
     """The cache is truncated, was changed after it was made, or was made for another mailbox."""
+
+    def __init__(self, path: Path, reason: str, advice: str | None = None) -> None:
+        super().__init__(path, reason, renewal(path) if advice is None else advice)
+
+
+def renewal(cache: Path) -> str:
+    """Say how a temporary cache is made anew."""
+    name = f'"{cache}"' if " " in str(cache) else cache
+    return f"make a new one with 'ndoo cache refresh LIST -o {name}'"
 
 
 class CheckError(NdooError):
@@ -124,6 +158,10 @@ class ListRejected(CheckError):
     """The service answered that the list holds an invalid NHS number, and checked nothing."""
 
 
+class LocalIdTaken(CheckError):
+    """Another process has just taken this local id for a list of its own."""
+
+
 class NotDelivered(CheckError):
     """A non-delivery report came back for the submission."""
 
@@ -137,7 +175,10 @@ class SubmissionUnknown(CheckError):
 
 
 class MeshError(NdooError):
-    """A MESH request that did not succeed. Fields not known are empty or None."""
+    """A MESH request that did not succeed. Fields not known are empty or None.
+
+    ``detail`` is the server's own text, in one line.
+    """
 
     def __init__(
         self,
@@ -148,6 +189,7 @@ class MeshError(NdooError):
         status: int | None = None,
         event: str = "",
         code: str = "",
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.mailbox = mailbox
@@ -155,6 +197,7 @@ class MeshError(NdooError):
         self.status = status
         self.event = event
         self.code = code
+        self.detail = detail
 
 
 class ConnectionFailed(MeshError):

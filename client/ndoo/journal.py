@@ -3,181 +3,34 @@
 An answer takes forty minutes, now and then a day (ndoo-service.md, "The exchange"): the computer that
 waits may well be restarted in between. Every step of a submission is therefore durable here before the
 next is taken. The journal holds counts and names of files, and no NHS number.
+
+The list itself is kept in a folder beside it, as it was made up for sending, until the submission ends: so
+that it can be sent, or sent again, whatever has become of the source, and the answer be compared with it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from ndoo.errors import CheckError, ConfigError, SubmissionUnknown
+from ndoo import _journal_sql as sql
+from ndoo.errors import CheckError, ConfigError, LocalIdTaken, SubmissionUnknown
+from ndoo.output import sync_folder
+from ndoo.submission import COMES_FROM, Draft, Form, Stage, Submission, Visits
 
+__all__ = ["Draft", "Form", "Journal", "Stage", "Submission", "Visits"]
 
-class Form(StrEnum):
-    """What the answer is made into."""
-
-    LIST = "list"
-    """The cleaned list as it was answered."""
-
-    TABLE = "table"
-    """The source without the rows of people who have opted out."""
-
-    CACHE = "cache"
-    """A temporary cache."""
-
-
-class Stage(StrEnum):
-    """How far a submission is."""
-
-    PREPARED = "prepared"
-    """Recorded; whether it was sent is not known yet."""
-
-    SENT = "sent"
-    """Accepted by MESH for the service."""
-
-    WRITTEN = "written"
-    """The output is there; whether the answer was acknowledged is not known yet."""
-
-    COLLECTED = "collected"
-    """The output is there and the answer acknowledged."""
-
-    FAILED = "failed"
-    """There will be no answer."""
-
-
-_COMES_FROM: Final = {
-    # A failure may have been concluded from the server's not knowing the message, while another process
-    # was still sending it; that it was accepted after all is then the truth.
-    Stage.SENT: {Stage.PREPARED, Stage.SENT, Stage.FAILED},
-    Stage.WRITTEN: {Stage.SENT, Stage.WRITTEN},
-    Stage.COLLECTED: {Stage.SENT, Stage.WRITTEN, Stage.COLLECTED},
-    Stage.FAILED: {Stage.PREPARED, Stage.SENT, Stage.FAILED},
-}
-"""From which stages each is reached; staying is allowed, for a step may be repeated after a crash."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A list about to be submitted.
-
-    ``source`` and ``output`` are absolute. ``records`` counts the NHS numbers in the list, ``blank`` and
-    ``skipped`` the rows of the source without a number and with an invalid one. ``column`` is the
-    NHS-number column, where one was named, and ``rule`` what counted as a valid number.
-    """
-
-    subject: str
-    url: str
-    mailbox: str
-    service_mailbox: str
-    workflow_id: str
-    source: Path
-    output: Path
-    form: Form
-    column: str | None
-    rule: str
-    records: int
-    blank: int
-    skipped: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission(Draft):
-    """A list with a local id, and what became of it. Times are in UTC and real.
-
-    ``message_id`` is empty until the list is known to be sent. ``receipt_at`` is when the service's receipt
-    was seen. ``answer_id`` is the answer's message id, set before anything is written to ``output``;
-    ``outcome`` is what the writer of the output wants remembered of it. ``note`` says how it ended.
-    """
-
-    local_id: str
-    stage: Stage
-    prepared_at: datetime
-    sent_at: datetime | None = None
-    message_id: str = ""
-    receipt_at: datetime | None = None
-    answer_id: str = ""
-    outcome: str = ""
-    finished_at: datetime | None = None
-    note: str = ""
-
-
-# -- storage ----------------------------------------------------------------------------------------
-
-_APPLICATION_ID: Final = 0x6E646F6F  # "ndoo"
-_VERSION: Final = 1
 _LOCK_SECONDS: Final = 30.0
-
-_SCHEMA: Final = (
-    """
-    CREATE TABLE submissions (
-        position INTEGER PRIMARY KEY,
-        local_id TEXT NOT NULL UNIQUE,
-        month TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        stage TEXT NOT NULL,
-        subject TEXT NOT NULL,
-        url TEXT NOT NULL,
-        mailbox TEXT NOT NULL,
-        service_mailbox TEXT NOT NULL,
-        workflow_id TEXT NOT NULL,
-        source BLOB NOT NULL,
-        output BLOB NOT NULL,
-        form TEXT NOT NULL,
-        column TEXT,
-        rule TEXT NOT NULL,
-        records INTEGER NOT NULL,
-        blank INTEGER NOT NULL,
-        skipped INTEGER NOT NULL,
-        prepared_at TEXT NOT NULL,
-        sent_at TEXT,
-        message_id TEXT NOT NULL DEFAULT '',
-        receipt_at TEXT,
-        answer_id TEXT NOT NULL DEFAULT '',
-        outcome TEXT NOT NULL DEFAULT '',
-        finished_at TEXT,
-        note TEXT NOT NULL DEFAULT '',
-        UNIQUE (mailbox, month, number)
-    )
-    """,
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_VERSION}",
-)
-
-_LAST_NUMBER: Final = "SELECT max(number) FROM submissions WHERE mailbox = :mailbox AND month = :month"
-
-_ADD: Final = """
-    INSERT INTO submissions (
-        local_id, month, number, stage, subject, url, mailbox, service_mailbox, workflow_id, source, output,
-        form, column, rule, records, blank, skipped, prepared_at
-    ) VALUES (
-        :local_id, :month, :number, :stage, :subject, :url, :mailbox, :service_mailbox, :workflow_id, :source,
-        :output, :form, :column, :rule, :records, :blank, :skipped, :prepared_at
-    )
-"""
-
-_GET: Final = "SELECT * FROM submissions WHERE local_id = ?"
-
-_PENDING: Final = """
-    SELECT * FROM submissions
-    WHERE stage IN ('prepared', 'sent', 'written')
-        AND mailbox = coalesce(:mailbox, mailbox)
-        AND url = coalesce(:url, url)
-    ORDER BY position
-"""
-
-_UPDATE: Final = """
-    UPDATE submissions
-    SET stage = :stage, sent_at = :sent_at, message_id = :message_id, receipt_at = :receipt_at,
-        answer_id = :answer_id, outcome = :outcome, finished_at = :finished_at, note = :note
-    WHERE local_id = :local_id
-"""
+_LOCAL_ID_END = re.compile(r"-\d{6}-\d{4,}$", re.ASCII)
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 _REASONS: Final = {
     sqlite3.SQLITE_NOTADB: "it is not a journal of ndoo, or is damaged; move it out of the way",
@@ -207,13 +60,14 @@ class Journal:
         ConfigError: the file cannot be made, read or written, or is no journal; so does every method.
     """
 
-    __slots__ = ("_now", "path")
+    __slots__ = ("now", "path")
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = _utc_now) -> None:
         self.path = path
-        self._now = now
+        self.now = now
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             # Never an existing file: closing it would drop the locks of this process's other connections.
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -224,35 +78,82 @@ class Journal:
         with self._open() as connection:
             self._check(connection)
 
-    def prepare(self, draft: Draft) -> Submission:
-        """Record a list about to be submitted, under a local id nobody else gets from this journal.
+    @property
+    def folder(self) -> Path:
+        """Where lists, and answers that were refused, are kept."""
+        return self.path.with_name(f"{self.path.stem}-lists")
 
-        The local id is ``<mailbox>-<DDMMYY>-<nnnn>``, nnnn counting the mailbox's submissions of the month
-        (ndoo-service.md, "The exchange", file name).
+    def list_of(self, local_id: str) -> Path:
+        """Name the file that a submission's list is kept in; it is gone when the submission has ended."""
+        return self.folder / f"{local_id}.dat"
+
+    def refused(self, local_id: str, message_id: str) -> Path:
+        """Name the file that the body of an answer is kept in which was refused, for people to look at."""
+        return self.folder / f"{local_id}-refused-{_NO_NAME.sub('_', message_id)}.dat"
+
+    def next_local_id(self, mailbox: str, skip: int = 0) -> str:
+        """Propose a local id that no submission has: ``<mailbox>-<DDMMYY>-<nnnn>``.
+
+        nnnn counts the mailbox's submissions of the month (ndoo-service.md, "The exchange", file name);
+        ``skip`` leaves that many numbers out.
         """
-        now = self._now().astimezone(UTC)
-        month = f"{now:%Y-%m}"
+        now = self.now().astimezone(UTC)
+        with self._open() as connection:
+            values = {"mailbox": mailbox, "month": f"{now:%Y-%m}"}
+            (last,) = connection.execute(sql.LAST_NUMBER, values).fetchone()
+        return f"{mailbox}-{now:%d%m%y}-{(last or 0) + 1 + skip:04d}"
+
+    def prepare(self, draft: Draft, list_file: Path, local_id: str) -> Submission:
+        """Record a list about to be submitted.
+
+        Args:
+            draft: the submission.
+            list_file: the list, in :attr:`folder` and on the disk; it is renamed to :meth:`list_of`.
+            local_id: as :meth:`next_local_id` gave it.
+
+        Raises:
+            LocalIdTaken: another process has taken the local id since; ``list_file`` is where it was.
+        """
+        submission = Submission(
+            **{field.name: getattr(draft, field.name) for field in fields(Draft)},
+            local_id=local_id,
+            stage=Stage.PREPARED,
+            prepared_at=self.now().astimezone(UTC),
+        )
+        _, date, number = local_id.rsplit("-", 2)
+        row = _to_row(submission) | {"month": f"20{date[4:]}-{date[2:4]}", "number": int(number)}
         with self._writing() as connection:
-            (last,) = connection.execute(_LAST_NUMBER, {"mailbox": draft.mailbox, "month": month}).fetchone()
-            number = (last or 0) + 1
-            submission = Submission(
-                **{field.name: getattr(draft, field.name) for field in fields(Draft)},
-                local_id=f"{draft.mailbox}-{now:%d%m%y}-{number:04d}",
-                stage=Stage.PREPARED,
-                prepared_at=now,
-            )
-            connection.execute(_ADD, {**_to_row(submission), "month": month, "number": number})
+            try:
+                connection.execute(sql.ADD, row)
+            except sqlite3.IntegrityError as error:
+                raise LocalIdTaken(local_id, f"{local_id} has just been taken by another process") from error
+            # Before the record is: a submission that is known of has its list, whatever happens in between.
+            with self._keeping():
+                list_file.replace(self.list_of(local_id))
+                sync_folder(self.folder)
+                self._remove_ended(connection, submission.mailbox)
         return submission
+
+    def _remove_ended(self, connection: sqlite3.Connection, mailbox: str) -> None:
+        """Remove the lists of ended submissions that a process was killed before it could remove.
+
+        Within a transaction that writes, for another process has its list there before it is recorded.
+        """
+        rows = connection.execute(sql.PENDING, {"mailbox": mailbox, "url": None})
+        awaited = {self.list_of(row["local_id"]) for row in rows}
+        for path in self.folder.glob(f"{mailbox}-[0-9]*-[0-9]*.dat"):
+            if path not in awaited and _LOCAL_ID_END.search(path.stem):
+                path.unlink(missing_ok=True)
 
     def sent(self, local_id: str, message_id: str) -> Submission:
         """Record that MESH has accepted the list, as ``message_id``."""
         return self._step(
-            local_id, Stage.SENT, sent_at=self._now(), message_id=message_id, finished_at=None, note=""
+            local_id, Stage.SENT, sent_at=self.now(), message_id=message_id, finished_at=None, note=""
         )
 
     def receipted(self, local_id: str) -> Submission:
         """Record that the service's receipt was seen."""
-        return self._step(local_id, None, receipt_at=self._now())
+        return self._step(local_id, None, receipt_at=self.now())
 
     def answered(self, local_id: str, answer_id: str) -> Submission:
         """Record that the answer is here, whole, and that the output is going to be written from it.
@@ -265,13 +166,23 @@ class Journal:
         """Record that the output is on the disk, and what is to be remembered of it."""
         return self._step(local_id, Stage.WRITTEN, outcome=outcome)
 
+    def remarked(self, local_id: str, sentence: str) -> Submission:
+        """Record something that a person should be told with the result."""
+        return self._step(local_id, None, remark=_as_text(sentence))
+
     def collected(self, local_id: str, note: str) -> Submission:
         """Record that the answer was acknowledged too, which ends the submission."""
-        return self._step(local_id, Stage.COLLECTED, finished_at=self._now(), note=_as_text(note))
+        return self._end(local_id, Stage.COLLECTED, note)
 
     def failed(self, local_id: str, note: str) -> Submission:
         """Record that there will be no answer, and why."""
-        return self._step(local_id, Stage.FAILED, finished_at=self._now(), note=_as_text(note))
+        return self._end(local_id, Stage.FAILED, note)
+
+    def _end(self, local_id: str, stage: Stage, note: str) -> Submission:
+        ended = self._step(local_id, stage, finished_at=self.now(), note=_as_text(note))
+        with self._keeping():
+            self.list_of(local_id).unlink(missing_ok=True)
+        return ended
 
     def get(self, local_id: str) -> Submission:
         """Give one submission.
@@ -285,10 +196,34 @@ class Journal:
     def pending(self, mailbox: str | None = None, url: str | None = None) -> tuple[Submission, ...]:
         """List the submissions that are not finished, oldest first; of one mailbox or server, if given."""
         with self._open() as connection:
-            rows = connection.execute(_PENDING, {"mailbox": mailbox, "url": url}).fetchall()
+            rows = connection.execute(sql.PENDING, {"mailbox": mailbox, "url": url}).fetchall()
             return tuple(map(_from_row, rows))
 
-    def _step(self, local_id: str, stage: Stage | None, **changes: Any) -> Submission:
+    # -- visits -------------------------------------------------------------------------------------
+
+    def visits(self, url: str, mailbox: str) -> Visits:
+        """Tell when a mailbox was last visited from here, by any process that uses this journal."""
+        with self._open() as connection:
+            row = connection.execute(sql.VISITS, (url, mailbox)).fetchone()
+        if row is None:
+            return Visits()
+        return Visits(*(datetime.fromisoformat(time) if time else None for time in row))
+
+    def shook_hands(self, url: str, mailbox: str) -> None:
+        """Record a handshake."""
+        self._visit(sql.SHOOK_HANDS, url, mailbox)
+
+    def looked(self, url: str, mailbox: str) -> None:
+        """Record a look into the inbox."""
+        self._visit(sql.LOOKED, url, mailbox)
+
+    def _visit(self, statement: str, url: str, mailbox: str) -> None:
+        with self._writing() as connection:
+            connection.execute(statement, {"url": url, "mailbox": mailbox, "at": _to_value(self.now())})
+
+    # -- steps --------------------------------------------------------------------------------------
+
+    def _step(self, local_id: str, stage: Stage | None, *, remark: str = "", **changes: Any) -> Submission:
         """Take a step.
 
         Raises:
@@ -297,11 +232,13 @@ class Journal:
         """
         with self._writing() as connection:
             current = _get(connection, local_id)
-            if stage is not None and current.stage not in _COMES_FROM[stage]:
+            if stage is not None and current.stage not in COMES_FROM[stage]:
                 raise CheckError(local_id, f"{local_id} is {current.stage} already and cannot become {stage}")
             row = _to_row(current) | {"stage": stage or current.stage}
             row |= {name: _to_value(value) for name, value in changes.items()}
-            connection.execute(_UPDATE, row)
+            if remark and remark not in current.remarks:
+                row["remarks"] = _to_value((*current.remarks, remark))
+            connection.execute(sql.UPDATE, row)
             return _get(connection, local_id)
 
     # -- the file -----------------------------------------------------------------------------------
@@ -329,21 +266,29 @@ class Journal:
             yield connection
             connection.execute("COMMIT")
 
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(f"{self.folder}: lists cannot be kept there: {error.strerror}") from error
+
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Make sure that the file is a journal; an empty one becomes it."""
-        if _identity(connection) == (_APPLICATION_ID, _VERSION):
+        """Make sure that the file is a journal of this version; an empty one, or an older, becomes it."""
+        if _identity(connection) == (sql.APPLICATION_ID, sql.VERSION):
             return
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have been here first, between the look and the lock.
         application_id, version = _identity(connection)
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application_id == _APPLICATION_ID and version > _VERSION:
+        if application_id == sql.APPLICATION_ID and version > sql.VERSION:
             raise self._unusable("it was made by a newer ndoo; use that one")
-        if application_id == 0 and tables == 0:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        elif (application_id, version) != (_APPLICATION_ID, _VERSION):
+        if application_id != sql.APPLICATION_ID and (application_id, tables) != (0, 0):
             raise self._unusable("it is another program's database; name another file")
+        for steps in sql.STEPS[version if application_id else 0 :]:
+            for statement in steps:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {sql.VERSION}")
         connection.execute("COMMIT")
 
     def _unusable(self, reason: str) -> ConfigError:
@@ -357,7 +302,7 @@ def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def _get(connection: sqlite3.Connection, local_id: str) -> Submission:
-    row = connection.execute(_GET, (local_id,)).fetchone()
+    row = connection.execute(sql.GET, (local_id,)).fetchone()
     if row is None:
         raise SubmissionUnknown(
             local_id, f"nothing was submitted from here as {local_id}; 'ndoo pending' lists what was"
@@ -377,6 +322,8 @@ _FROM_VALUE: Final[dict[str, Callable[[Any], Any]]] = {
     "sent_at": datetime.fromisoformat,
     "receipt_at": datetime.fromisoformat,
     "finished_at": datetime.fromisoformat,
+    "repair": bool,
+    "remarks": lambda text: tuple(json.loads(text)),
 }
 
 
@@ -403,4 +350,6 @@ def _to_value(value: object) -> object:
         return os.fsencode(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
+    if isinstance(value, tuple):
+        return json.dumps(value)
     return value

@@ -133,9 +133,11 @@ class Mailbox:
         retries: How many times a request is tried again.
         chunk_size: Size of a chunk before compression, in bytes; at most 100,000,000.
         clock: Gives the current time for tokens; real time, whatever time is simulated.
+        proxy: Address of an HTTP proxy, perhaps with user name and password; ``none`` for none. Without it
+            HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are followed, but not for this computer.
 
     Raises:
-        ConfigError: the address cannot be one.
+        ConfigError: the address cannot be one, or that of the proxy cannot.
         ValueError: a number is out of range.
     """
 
@@ -149,6 +151,7 @@ class Mailbox:
         retries: int = 3,
         chunk_size: int = CHUNK_SIZE,
         clock: Callable[[], datetime] = _utc_now,
+        proxy: str | None = None,
     ) -> None:
         if not 1 <= chunk_size <= protocol.MAX_REQUEST_BYTES:
             raise ValueError(f"chunk_size must be 1 to {protocol.MAX_REQUEST_BYTES:,}, not {chunk_size:,}")
@@ -158,7 +161,9 @@ class Mailbox:
         self.chunk_size = chunk_size
         self._clock = clock
         self._shook_hands_at: datetime | None = None
-        self._transport = Transport(url, credentials, tls=ssl, timeout=timeout, retries=retries, clock=clock)
+        self._transport = Transport(
+            url, credentials, tls=ssl, timeout=timeout, retries=retries, clock=clock, proxy=proxy
+        )
 
     @property
     def mailbox_id(self) -> str:
@@ -169,6 +174,11 @@ class Mailbox:
     def url(self) -> str:
         """The server's address, written as :func:`ndoo.protocol.base_url` does."""
         return self._transport.url
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far our clock is ahead of the server's, by the ``Date`` of its last answer; None if unknown."""
+        return self._transport.clock_ahead
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -274,9 +284,40 @@ class Mailbox:
                 content_type = "application/octet-stream"
             first = outgoing.request(1, call, self._target("outbox"), headers, content_type)
             message_id = read_message_id(await self._transport.fetch(first), call)
-            for number in range(2, outgoing.total + 1):
-                await self._transport.fetch(self._chunk(outgoing, number, message_id))
+            await self._send_rest(outgoing, message_id)
         return message_id
+
+    async def resume(
+        self,
+        message_id: str,
+        body: Body,
+        *,
+        compress: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Go on with a message whose sending was broken off after its first chunk (section 13).
+
+        All later chunks are sent, for nothing tells which of them have arrived; the server takes one again
+        until the message is complete.
+
+        Args:
+            message_id: as tracking by the local id gave it, with the status uploading.
+            body: the same as at first, as are :attr:`chunk_size` and ``compress``.
+            compress: as at first.
+            progress: as for :meth:`send`.
+
+        Raises:
+            RequestRefused: the message was complete, or body or chunk size are not the same.
+            UnreadableList: the file cannot be read, or changed on the way.
+            MeshError: anything else; the message can be resumed again.
+        """
+        async with open_source(body) as source:
+            outgoing = _Outgoing(source, self._chunk_step(compress=compress), compress, progress)
+            await self._send_rest(outgoing, message_id)
+
+    async def _send_rest(self, outgoing: _Outgoing, message_id: str) -> None:
+        for number in range(2, outgoing.total + 1):
+            await self._transport.fetch(self._chunk(outgoing, number, message_id))
 
     def _chunk_step(self, *, compress: bool) -> int:
         return min(self.chunk_size, _MAX_GZIP_CHUNK) if compress else self.chunk_size
@@ -344,10 +385,21 @@ class Mailbox:
         Raises:
             ValueError: ``page_size`` is out of range.
         """
-        page = await self.list(workflow_filter=workflow_filter, max_results=page_size)
-        while True:
+        async for page in self.pages(workflow_filter=workflow_filter, page_size=page_size):
             for message_id in page.messages:
                 yield message_id
+
+    async def pages(
+        self, *, workflow_filter: str = "", page_size: int = protocol.DEFAULT_PAGE
+    ) -> AsyncIterator[InboxPage]:
+        """Give the whole inbox page by page, as :meth:`messages` does message by message.
+
+        Raises:
+            ValueError: ``page_size`` is out of range.
+        """
+        page = await self.list(workflow_filter=workflow_filter, max_results=page_size)
+        while True:
+            yield page
             if not page.next:
                 return
             link = page.next

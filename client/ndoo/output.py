@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from ndoo.errors import ConfigError, OutputExists
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -28,23 +33,86 @@ def write_output(path: Path, force: bool = False) -> Iterator[BinaryIO]:
         ConfigError: ``path`` is a folder or a device, or nothing can be created in its folder.
     """
     _check_target(path, force)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".ndoo-", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
+    with open_part(path) as (out, part):
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
         # Somebody else may have made it during a wait of hours.
         _check_target(path, force)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        if sys.platform == "win32":
+            out.close()  # a file that is open cannot be renamed there
+        part.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def open_part(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open a temporary file beside ``path``, for what is to become it; it is gone when the block ends.
+
+    It is readable by its owner only (mode 0600). What a process that was killed left behind of the same
+    ``path`` is removed first.
+
+    Raises:
+        ConfigError: nothing can be created in the folder.
+    """
+    # Of fixed length, since the name may have all the characters a name can have, and in any encoding.
+    prefix = f".ndoo-{sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+    _remove_abandoned(path.parent, prefix)
+    try:
+        out, part = _make(path.parent, prefix)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        yield out, part
+    finally:
+        # On a full disk closing fails again; whatever matters was flushed, or has failed, before.
+        with suppress(OSError):
+            out.close()
+        part.unlink(missing_ok=True)
+
+
+def _make(folder: Path, prefix: str) -> tuple[BinaryIO, Path]:
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=folder)
+        out = os.fdopen(descriptor, "w+b")
+        # Another process, looking for abandoned ones, may have been quicker.
+        if _claim(out) and Path(name).exists():
+            return out, Path(name)
+        out.close()
+
+
+def _claim(file: BinaryIO) -> bool:
+    """Mark a temporary file as in use for as long as it is open; tells whether it was not."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove the temporary files whose process has ended without doing so; none is worth failing for."""
+    with suppress(OSError):
+        for part in folder.glob(f"{prefix}*.part"):
+            with suppress(OSError):
+                if sys.platform == "win32":
+                    part.unlink()  # refused there while it is in use
+                else:
+                    with part.open("rb") as file:
+                        if _claim(file):
+                            part.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable what names a folder holds: a new name is so only once its folder is."""
+    if sys.platform == "win32":  # folders cannot be opened there, and renaming is durable
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_target(path: Path, force: bool) -> None:
@@ -53,12 +121,3 @@ def _check_target(path: Path, force: bool) -> None:
         raise ConfigError(f"{path}: is not a file; name a file to write to")
     if not force and os.path.lexists(path):
         raise OutputExists(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is durable only once the folder that holds it is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

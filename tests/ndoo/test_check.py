@@ -5,26 +5,41 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import MakeSimulator, Simulator
-from yarl import URL
+from practices import (
+    HERE,
+    OPTED_OUT,
+    POOL,
+    QUICK,
+    SERVICE,
+    Relay,
+    Staged,
+    Told,
+    World,
+    make_world,
+    matching,
+    records,
+    relay_to,
+    staying,
+    table,
+)
+from support import MakeSimulator
 
 from mesh_sim.exchange.messages import Failure, Message, MessageType, Metadata
 from mesh_sim.exchange.states import Step, advance
 from ndoo.cache import CacheHeader, TemporaryCache
-from ndoo.check import CheckResult, Service, check_opt_outs, choose_form, collect, submit
+from ndoo.check import CheckResult, check_opt_outs, choose_form, collect, submit
 from ndoo.errors import (
     AnswerPending,
     AuthenticationRefused,
@@ -43,237 +58,10 @@ from ndoo.errors import (
     UnreadableList,
 )
 from ndoo.filtering import FilterSummary
-from ndoo.journal import Form, Journal, Stage, Submission
+from ndoo.journal import Draft, Form, Journal, Stage, Submission
 from ndoo.lists import NumberRule, generate
 from ndoo.mailbox import Credentials, Mailbox
 from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE, WORKFLOW_CHECK, Codes
-
-POOL: Final = [int(number) for batch in generate(60, seed=7) for number in batch]
-"""Distinct valid numbers of the test range."""
-
-OPTED_OUT: Final = frozenset(POOL[::3])
-
-QUICK: Final = Service(poll_interval=0.01)
-HERE: Final = "X26ABC1"
-SERVICE: Final = "X26HC065"
-
-
-def records(numbers: list[int]) -> bytes:
-    """Write numbers as the service exchanges them."""
-    return b"".join(b"%010d,\n" % number for number in numbers)
-
-
-def table(numbers: list[int]) -> bytes:
-    """Write numbers as the rows of a CSV."""
-    rows = [b"%d,%010d,Example" % row for row in enumerate(numbers)]
-    return b"\r\n".join([b"Row,NHS Number,Name", *rows, b""])
-
-
-def staying(numbers: list[int]) -> list[int]:
-    """Leave out the opted out."""
-    return [number for number in numbers if number not in OPTED_OUT]
-
-
-# -- what a test works with -------------------------------------------------------------------------
-
-
-@dataclass
-class World:
-    """A simulator, and a practice that has a journal and a folder of its own."""
-
-    simulator: Simulator
-    folder: Path
-    stack: AsyncExitStack = field(repr=False)
-    journal: Journal
-    mailbox: Mailbox
-
-    async def open(self, mailbox: str, url: str = "", **options: Any) -> Mailbox:
-        """Open a mailbox, which is closed with the test; nothing is tried again."""
-        credentials = Credentials(mailbox, "password", "TestKey")
-        return await self.stack.enter_async_context(
-            Mailbox(url or self.simulator.url, credentials, **{"retries": 0} | options)
-        )
-
-    def source(self, content: bytes = records(POOL), name: str = "list.dat") -> Path:
-        """Write a source."""
-        path = self.folder / name
-        path.write_bytes(content)
-        return path
-
-    async def submit(self, output: str = "out.dat", **options: Any) -> Submission:
-        """Submit ``list.dat``, which is made if there is none."""
-        source = self.folder / "list.dat"
-        if not source.exists():
-            self.source()
-        given: dict[str, Any] = {"service": QUICK} | options
-        return await submit(self.mailbox, self.journal, source, self.folder / output, **given)
-
-    async def collect(self, submission: Submission, **options: Any) -> CheckResult:
-        """Collect, waiting for ten seconds at most."""
-        given: dict[str, Any] = {"service": QUICK, "timeout": 10.0} | options
-        return await collect(self.mailbox, self.journal, submission, **given)
-
-    async def check(self, source: Path, output: str, **options: Any) -> CheckResult:
-        """Do the whole round trip."""
-        given: dict[str, Any] = {"service": QUICK, "timeout": 10.0, "journal": self.journal} | options
-        return await check_opt_outs(self.mailbox, source, self.folder / output, **given)
-
-    async def waiting(self, mailbox: str = HERE) -> list[str]:
-        """List what is in an inbox."""
-        return await self.simulator.caller(mailbox).inbox()
-
-    async def answered(self) -> None:
-        """Wait until the service has answered; receipt and answer arrive together."""
-        exchange = self.simulator.server.exchange
-        async with asyncio.timeout(20):
-            while not await self.waiting():
-                await exchange.arrivals.wait(HERE, 1.0)
-
-    def leftovers(self) -> list[str]:
-        """Name the hidden files that are left in the folder."""
-        return [path.name for path in self.folder.iterdir() if path.name.startswith(".")]
-
-
-async def make_world(simulator: Simulator, folder: Path, stack: AsyncExitStack) -> World:
-    """Put a practice beside a simulator in which OPTED_OUT have opted out."""
-    await simulator.server.core.register.load(OPTED_OUT)
-    mailbox = await stack.enter_async_context(
-        Mailbox(simulator.url, Credentials(HERE, "password", "TestKey"), retries=0)
-    )
-    journal = Journal(folder.parent / "state" / "journal.db")
-    return World(simulator, folder, stack, journal, mailbox)
-
-
-@pytest.fixture
-def practice(tmp_path: Path) -> Path:
-    """A folder for the practice's files."""
-    folder = tmp_path / "practice"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-async def world(simulator: Simulator, practice: Path) -> AsyncIterator[World]:
-    """A practice, and a service that answers at once."""
-    async with AsyncExitStack() as stack:
-        yield await make_world(simulator, practice, stack)
-
-
-@dataclass
-class Staged:
-    """A practice, and a service whose part the test plays."""
-
-    world: World
-    service: Mailbox
-
-    async def send(self, submission: Submission, body: bytes, **headers: str) -> str:
-        """Send what the service would, as the answer unless told otherwise."""
-        given: dict[str, Any] = {
-            "local_id": submission.local_id,
-            "subject": submission.subject,
-            "file_name": f"{submission.local_id}.dat",
-        } | headers
-        return await self.service.send(submission.mailbox, submission.workflow_id, body, **given)
-
-    async def receipt(self, submission: Submission, **headers: str) -> str:
-        """Send a receipt."""
-        return await self.send(
-            submission, b'{"status": "pending"}', **{"subject": "SUCCESS", "file_name": ""} | headers
-        )
-
-
-@pytest.fixture
-async def staged(make_simulator: MakeSimulator, practice: Path, tmp_path: Path) -> AsyncIterator[Staged]:
-    """A service mailbox that no worker looks into."""
-    workflows = tmp_path / "workflows.jsonl"
-    workflows.write_text("")  # no workflow is restricted, so that a mailbox may answer
-    simulator = await make_simulator(ndoo_mailbox="X26ABC3", workflows=workflows)
-    async with AsyncExitStack() as stack:
-        world = await make_world(simulator, practice, stack)
-        yield Staged(world, await world.open(SERVICE))
-
-
-Meddle = Callable[[web.Request], Awaitable[bool]]
-"""Asked before a request is passed on; tells whether its answer is to be lost."""
-
-
-@dataclass
-class Relay:
-    """A server in front of the simulator, which passes requests on and loses what a test tells it to."""
-
-    url: str
-    target: str
-    session: aiohttp.ClientSession
-    before: Callable[[web.Request], bool] = lambda _request: False
-    after: Callable[[web.Request], bool] = lambda _request: False
-    meanwhile: Callable[[web.Request], Awaitable[None]] | None = None
-    seen: list[tuple[str, str]] = field(default_factory=list)
-    encodings: list[str] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Pass one request on."""
-        self.seen.append((request.method, request.path.partition(f"/{HERE}")[2]))
-        self.encodings.append(request.headers.get("Content-Encoding", ""))
-        if self.before(request):
-            return self._lose(request)
-        body = await request.read()
-        if self.meanwhile is not None:
-            await self.meanwhile(request)
-        given = request.headers.copy()
-        given.popall("Transfer-Encoding", None)
-        async with self.session.request(
-            request.method,
-            URL(self.target + request.raw_path, encoded=True),
-            headers=given,
-            data=body,
-        ) as answer:
-            content = await answer.read()
-        if self.after(request):
-            return self._lose(request)
-        headers = answer.headers.copy()
-        if request.method != "HEAD":
-            headers.popall("Content-Length", None)
-        headers.popall("Transfer-Encoding", None)
-        return web.Response(status=answer.status, body=content or None, headers=headers)
-
-    def heal(self) -> None:
-        """Lose nothing from now on."""
-        self.before = self.after = lambda _request: False
-
-    def _lose(self, request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
-
-
-@asynccontextmanager
-async def relay_to(target: str) -> AsyncIterator[Relay]:
-    """Run a relay."""
-    async with aiohttp.ClientSession(
-        auto_decompress=False, skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
-    ) as session:
-        relay = Relay("", target, session)
-        app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/{tail:.*}", relay.handle)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            host, port = runner.addresses[0][:2]
-            relay.url = f"http://{host}:{port}"
-            yield relay
-        finally:
-            await runner.cleanup()
-
-
-@pytest.fixture
-async def relay(world: World) -> AsyncIterator[Relay]:
-    """A relay that the world's mailbox is reached through."""
-    async with relay_to(world.simulator.url) as relay:
-        world.mailbox = await world.open(HERE, relay.url)
-        yield relay
-
 
 # -- the whole of it --------------------------------------------------------------------------------
 
@@ -285,31 +73,30 @@ async def relay(world: World) -> AsyncIterator[Relay]:
     numbers=st.lists(st.sampled_from(POOL), min_size=1, max_size=80),
     form=st.sampled_from([Form.LIST, Form.TABLE]),
     chunk_size=st.sampled_from([50, 1000, 75_000_000]),
-    compress=st.booleans(),
 )
 async def test_what_comes_back_is_the_list_less_the_opted_out(
-    world: World, numbers: list[int], form: Form, chunk_size: int, compress: bool
+    world: World, numbers: list[int], form: Form, chunk_size: int
 ) -> None:
-    """Any list, repeated numbers and all, comes back in its order, whatever chunks it travels in."""
+    """Any list comes back in its order, whatever chunks it travels in; a repeated number is sent once."""
     write, name = (records, "any.dat") if form is Form.LIST else (table, "any.csv")
     source = world.source(write(numbers), name)
     mailbox = await world.open(HERE, chunk_size=chunk_size)
     output = world.folder / f"result{source.suffix}"
-    submission = await submit(
-        mailbox, world.journal, source, output, service=QUICK, force=True, compress=compress
-    )
+    submission = await submit(mailbox, world.journal, source, output, service=QUICK, force=True)
     result = await collect(mailbox, world.journal, submission, service=QUICK, timeout=10, force=True)
-    kept = staying(numbers)
+    sent = list(dict.fromkeys(numbers))
+    kept = staying(sent)
     if form is Form.LIST:
         assert output.read_bytes() == (records(kept) or b"\n")
     else:
         rows = [row for row in source.read_bytes().splitlines(True)[1:] if int(row.split(b",")[1]) in kept]
         assert output.read_bytes() == b"".join([source.read_bytes().splitlines(True)[0], *rows])
     assert (result.submitted, result.returned, result.removed) == (
-        len(numbers),
+        len(sent),
         len(kept),
-        len(numbers) - len(kept),
+        len(sent) - len(kept),
     )
+    assert result.submission.duplicates == len(numbers) - len(sent)
     assert result.notes == (() if kept else ("everybody on the list has opted out",))
     assert await world.waiting() == []
 
@@ -402,15 +189,19 @@ async def test_a_long_list_is_compressed_on_the_way_and_reported_on(world: World
     numbers = [int(number) for batch in generate(90_000) for number in batch]
     source = world.source(records(numbers))
     world.mailbox = await world.open(HERE, relay.url, chunk_size=500_000)
-    progress: list[tuple[int, int]] = []
-    result = await world.check(source, "out.dat", progress=lambda done, size: progress.append((done, size)))
+    progress = Told()
+    result = await world.check(source, "out.dat", progress=progress)
     posts = [
         encoding
         for (method, path), encoding in zip(relay.seen, relay.encodings, strict=True)
         if method == "POST" and "/outbox" in path
     ]
     assert posts == ["gzip"] * 3
-    assert progress[-1] == (source.stat().st_size,) * 2
+    size = source.stat().st_size
+    assert progress.bytes["validating"][-1] == progress.bytes["sending"][-1] == (size, size)
+    assert progress.bytes["receiving"][-1] == (result.output.stat().st_size, 0)
+    assert progress.steps[:2] == ["validated", "submitted"]
+    assert progress.steps[-3:] == ["received", "written", "collected"]
     assert result.output.read_bytes() == records(staying(numbers))
 
 
@@ -532,7 +323,7 @@ async def test_a_local_id_that_several_messages_have_is_passed_over(world: World
         await world.mailbox.send("X26ABC2", "TEST_WORKFLOW", b"mail", local_id=taken)
     submission = await world.submit()
     assert submission.local_id.endswith("-0002")
-    assert world.journal.get(taken).stage is Stage.FAILED
+    assert [each.local_id for each in world.journal.pending()] == [submission.local_id]
 
 
 # -- the answer, and what else is in the inbox ------------------------------------------------------
@@ -572,20 +363,22 @@ async def test_what_belongs_to_others_is_left_alone(staged: Staged) -> None:
     ]
     async with relay_to(world.simulator.url) as relay:
         world.mailbox = await world.open(HERE, relay.url)
-        looks: list[float] = []
+        told = Told()
 
         async def answer_at_the_third_look(request: web.Request) -> None:
-            if request.path.endswith("/inbox") and len(looks) == 2:
+            if request.path.endswith("/inbox") and len(told.waits) == 2:
                 await staged.send(mine, records(POOL[:5]))
 
         relay.meanwhile = answer_at_the_third_look
-        result = await world.collect(mine, on_wait=looks.append)
+        result = await world.collect(mine, progress=told)
     assert result.output.read_bytes() == records(POOL[:5])
     assert await world.waiting() == foreign
     heads = [path for method, path in relay.seen if method == "HEAD"]
     assert len(heads) == len(set(heads)) == 4  # three of this workflow, and the answer
-    assert looks == sorted(looks)
-    assert len(looks) == 2
+    assert told.waits == sorted(told.waits)
+    assert len(told.waits) == 2
+    # The answer to the other list is awaited here, and is nothing to wonder about.
+    assert [note for note in result.notes if "3 other messages wait" in note] == list(result.notes)
 
 
 async def test_a_message_that_is_not_understood_is_mentioned(staged: Staged) -> None:
@@ -765,43 +558,24 @@ async def test_what_another_process_has_collected_is_not_waited_for(staged: Stag
     submission = await world.submit()
     journal = Journal(world.journal.path)
 
-    def collected_elsewhere(_waited: float) -> None:
+    def collected_elsewhere(_waits: int) -> None:
         journal.collected(submission.local_id, "5 of 60 records returned")
 
     with pytest.raises(CheckError, match=r"was collected on .*: 5 of 60 records returned"):
-        await world.collect(submission, on_wait=collected_elsewhere)
+        await world.collect(submission, progress=Told(collected_elsewhere))
     assert not (world.folder / "out.dat").exists()
-
-
-def matching(method: str, part: str, first: int = 1) -> Callable[[web.Request], bool]:
-    """Match requests of a method whose path has this part, from the ``first`` on.
-
-    All of them, for aiohttp itself repeats a request that ended without an answer.
-    """
-    count = 0
-
-    def match(request: web.Request) -> bool:
-        nonlocal count
-        if request.method != method or part not in request.path:
-            return False
-        count += 1
-        return count >= first
-
-    return match
 
 
 async def test_a_network_that_is_gone_for_a_moment_does_not_end_the_wait(world: World, relay: Relay) -> None:
     """Looks that fail are made again, and the answer is collected when the network is back."""
     submission = await world.submit()
     relay.before = matching("GET", "/inbox")
-    looks: list[float] = []
 
-    def heal_after_two(waited: float) -> None:
-        looks.append(waited)
-        if len(looks) == 2:
+    def heal_after_two(waits: int) -> None:
+        if waits == 2:
             relay.heal()
 
-    result = await world.collect(submission, on_wait=heal_after_two)
+    result = await world.collect(submission, progress=Told(heal_after_two))
     assert result.output.read_bytes() == records(staying(POOL))
 
 
@@ -812,10 +586,11 @@ async def test_a_network_that_stays_away_is_reported(
     """The wait ends with the network's error, not as if the inbox had been empty; nothing is lost."""
     submission = await world.submit()
     relay.before = matching("GET", "/inbox")
-    looks: list[float] = []
+    world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) + timedelta(days=1))
+    told = Told()
     with pytest.raises(ConnectionFailed):
-        await world.collect(submission, timeout=timeout, on_wait=looks.append)
-    assert len(looks) == waits
+        await world.collect(submission, timeout=timeout, progress=told)
+    assert len(told.waits) == waits
     relay.heal()
     assert (await world.collect(submission)).output.read_bytes() == records(staying(POOL))
 
@@ -865,9 +640,11 @@ async def test_collecting_can_be_broken_off_at_every_request(
     """Whichever request is lost, collecting again ends with the output, once, and an empty inbox."""
     source = world.source(table(POOL), "patients.csv")
     output = world.folder / "out.csv"
+    relay.before = matching("GET", "/inbox")  # so that submitting leaves the receipt
     submission = await submit(world.mailbox, world.journal, source, output, service=QUICK)
+    relay.heal()
     await world.answered()
-    world.mailbox = await world.open(HERE, relay.url)  # as a later process does, which shakes hands anew
+    world.journal = Journal(world.journal.path, now=lambda: datetime.now(UTC) + timedelta(days=1))
     setattr(relay, "before" if lost == "request" else "after", matching(*step))
     with pytest.raises(ConnectionFailed):
         await world.collect(submission, timeout=0)
@@ -890,6 +667,14 @@ class StoppingJournal(Journal):
     step = ""
     after = False
 
+    def prepare(self, draft: Draft, list_file: Path, local_id: str) -> Submission:
+        """End before or after this step, if it is the one."""
+        if self.step != "prepared":
+            return super().prepare(draft, list_file, local_id)
+        if self.after:
+            super().prepare(draft, list_file, local_id)
+        raise Stopped
+
     def _step(self, local_id: str, stage: Stage | None, **changes: Any) -> Submission:
         step = stage.value if stage is not None else next(iter(changes))
         if step != self.step:
@@ -900,7 +685,7 @@ class StoppingJournal(Journal):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", ["sent", "receipt_at", "answer_id", "written", "collected"])
+@pytest.mark.parametrize("step", ["prepared", "sent", "receipt_at", "answer_id", "written", "collected"])
 @pytest.mark.parametrize("form", list(Form))
 async def test_the_process_may_end_between_any_two_steps(
     world: World, form: Form, step: str, after: bool
@@ -920,6 +705,10 @@ async def test_the_process_may_end_between_any_two_steps(
             timeout=10,
         )
     local_id = f"{HERE}-{datetime.now(UTC):%d%m%y}-0001"
+    if (step, after) == ("prepared", False):
+        assert world.journal.pending() == ()
+        assert world.kept() == []
+        return
     recorded = world.journal.get(local_id)
     if recorded.stage is Stage.COLLECTED:
         with pytest.raises(CheckError, match="was collected"):
@@ -931,6 +720,10 @@ async def test_the_process_may_end_between_any_two_steps(
     assert await world.waiting() == []
     assert world.journal.pending() == ()
     assert world.leftovers() == []
+    # What was to be done after the last step, the next submission does.
+    assert world.kept() == ([f"{local_id}.dat"] if recorded.stage is Stage.COLLECTED else [])
+    await world.check(world.source(), "another.dat")
+    assert world.kept() == []
 
 
 async def test_a_file_that_came_in_the_way_is_not_taken_for_our_own(staged: Staged) -> None:
@@ -971,12 +764,32 @@ async def test_a_send_whose_answer_was_lost_is_found_by_tracking(world: World, r
     assert [path for method, path in relay.seen if method == "POST"].count("/outbox") == 1
 
 
-async def test_a_send_that_did_not_arrive_says_so(world: World, relay: Relay) -> None:
-    """If the list never reached the server, the submission has failed and can be made again."""
+async def test_a_send_that_did_not_arrive_is_made_again(world: World, relay: Relay) -> None:
+    """If the list proves not to have reached the server it is sent again, once, and that is said."""
+    posts = 0
+
+    def lose_the_first(request: web.Request) -> bool:
+        nonlocal posts
+        posts += request.method == "POST" and request.path.endswith("/outbox")
+        return posts == 1 and request.method == "POST" and request.path.endswith("/outbox")
+
+    relay.before = lose_the_first
+    source = world.source(table(POOL), "patients.csv")
+    told = Told()
+    result = await world.check(source, "out.csv", progress=told)
+    assert_good(result, Form.TABLE, source)
+    assert posts == 2
+    assert [sentence for sentence in told.said if "had not arrived, and it was sent again" in sentence]
+    assert result.notes == tuple(told.said)
+
+
+async def test_a_send_that_does_not_arrive_at_all_has_failed(world: World, relay: Relay) -> None:
+    """If the list never reaches the server, the submission has failed and can be made again."""
     relay.before = matching("POST", "/outbox")
     with pytest.raises(CheckError, match="did not reach the server") as raised:
         await world.submit()
     assert world.journal.get(raised.value.local_id).stage is Stage.FAILED
+    assert world.kept() == []
     relay.heal()
     assert (await world.collect(await world.submit())).returned == len(staying(POOL))
 
@@ -999,12 +812,43 @@ async def test_a_send_that_nothing_is_known_of_is_settled_later(
     relay.heal()
     (pending,) = world.journal.pending()
     assert (pending.local_id, pending.stage) == (raised.value.local_id, Stage.PREPARED)
-    if lost == "request":
-        with pytest.raises(CheckError, match="did not reach the server"):
-            await world.collect(pending)
-        assert world.journal.pending() == ()
-    else:
-        assert (await world.collect(pending)).output.read_bytes() == records(staying(POOL))
+    (world.folder / "list.dat").unlink()  # the list is kept, whatever becomes of the source
+    told = Told()
+    result = await world.collect(pending, progress=told)
+    assert result.output.read_bytes() == records(staying(POOL))
+    assert ["it had not arrived, and it is sent now" in sentence for sentence in told.said] == [
+        lost == "request"
+    ]
+    tracked = await world.mailbox.track(local_id=pending.local_id)
+    assert tracked.status == "acknowledged"
+
+
+async def test_a_list_that_cannot_be_sent_again_stays_to_be_collected(world: World, relay: Relay) -> None:
+    """If it does not arrive when it is collected either, nothing is lost, and the next time it is sent."""
+    stopping = StoppingJournal(world.journal.path)
+    stopping.step, stopping.after = "prepared", True
+    with pytest.raises(Stopped):
+        await submit(world.mailbox, stopping, world.source(), world.folder / "out.dat", service=QUICK)
+    (pending,) = world.journal.pending()
+    relay.before = matching("POST", "/outbox")
+    with pytest.raises(CheckError, match="'ndoo collect' sends it again"):
+        await world.collect(pending)
+    assert world.journal.get(pending.local_id).stage is Stage.PREPARED
+    relay.heal()
+    assert (await world.collect(pending)).output.read_bytes() == records(staying(POOL))
+
+
+async def test_a_kept_list_that_is_gone_fails_its_submission(world: World, relay: Relay) -> None:
+    """A list that was not sent and is not kept any more cannot be collected, and the advice is to submit."""
+    stopping = StoppingJournal(world.journal.path)
+    stopping.step, stopping.after = "prepared", True
+    with pytest.raises(Stopped):
+        await submit(world.mailbox, stopping, world.source(), world.folder / "out.dat", service=QUICK)
+    (pending,) = world.journal.pending()
+    world.journal.list_of(pending.local_id).unlink()
+    with pytest.raises(CheckError, match="submit the list again"):
+        await world.collect(pending)
+    assert world.journal.get(pending.local_id).stage is Stage.FAILED
 
 
 async def test_a_send_that_is_taken_in_too_late_is_settled_later(world: World, relay: Relay) -> None:
@@ -1027,14 +871,39 @@ async def test_a_send_that_is_taken_in_too_late_is_settled_later(world: World, r
     assert result.output.read_bytes() == records(staying(POOL))
 
 
-async def test_a_list_that_arrived_in_part_says_so(world: World, relay: Relay) -> None:
-    """A list of which a chunk is missing is never seen by the service, and has failed."""
+@pytest.mark.parametrize("first", [1, 2, 3])
+async def test_a_list_that_arrived_in_part_is_completed(world: World, relay: Relay, first: int) -> None:
+    """A list of which chunks are missing is gone on with by the next collecting, and answered once."""
+    world.mailbox = await world.open(HERE, relay.url, chunk_size=300)  # of 720 bytes
+    relay.before = matching("POST", "/outbox/", first)
+    if first == 3:  # two chunks in the first try, and the two of the second would be all
+        relay.before = lambda request: request.method == "POST" and request.path.endswith("/3")
+    with pytest.raises(CheckError, match="'ndoo collect' sends the rest"):
+        await world.submit()
+    (pending,) = world.journal.pending()
+    assert pending.stage is Stage.PREPARED
+    assert await world.waiting(SERVICE) == []
+    relay.heal()
+    told = Told()
+    result = await world.collect(pending, progress=told)
+    assert result.output.read_bytes() == records(staying(POOL))
+    assert "only a part of" in told.said[0]
+    assert [path for method, path in relay.seen if method == "POST"].count("/outbox") == 1
+
+
+async def test_a_list_cut_otherwise_than_at_first_is_not_taken_for_sent(world: World, relay: Relay) -> None:
+    """Where the rest of a list cannot be sent, because chunks have another size now, that is a failure."""
     world.mailbox = await world.open(HERE, relay.url, chunk_size=300)
     relay.before = matching("POST", "/outbox/")
-    with pytest.raises(CheckError, match="only a part") as raised:
+    with pytest.raises(CheckError, match="only a part"):
         await world.submit()
-    assert world.journal.get(raised.value.local_id).stage is Stage.FAILED
-    assert await world.waiting(SERVICE) == []
+    (pending,) = world.journal.pending()
+    relay.heal()
+    for chunk_size in (75_000_000,):
+        world.mailbox = await world.open(HERE, relay.url, chunk_size=chunk_size)
+        with pytest.raises(CheckError, match="submit the list again"):
+            await world.collect(pending)
+    assert world.journal.get(pending.local_id).stage is Stage.FAILED
 
 
 async def test_a_server_that_is_down_loses_nothing(world: World) -> None:

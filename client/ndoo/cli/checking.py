@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ndoo.cli import options
 from ndoo.cli.boundary import ExitCode, SystemFailed, UsageError, name_defect, show_defect, system_failed
 from ndoo.cli.options import parse_duration
-from ndoo.cli.show import Progress, moment, note, progress, show_error, show_facts, show_table, write_json
+from ndoo.cli.progress import round_trip_progress
+from ndoo.cli.results import left_out, near, result_fields, show_result, submission_fields
+from ndoo.cli.running import run as run_async
+from ndoo.cli.show import moment, note, show_error, show_facts, show_table, write_json
 from ndoo.errors import (
     AnswerPending,
     AuthenticationRefused,
@@ -30,9 +31,11 @@ from ndoo.errors import (
 )
 
 if TYPE_CHECKING:
-    from ndoo.check import CheckResult
+    from ndoo.check import CheckResult, Inbox
     from ndoo.config import Settings
-    from ndoo.journal import Submission
+    from ndoo.journal import Journal, Submission
+    from ndoo.mailbox import Mailbox
+    from ndoo.progress import Progress
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
@@ -69,10 +72,12 @@ def check(  # noqa: PLR0913 -- one for each option
     column: options.Column = None,
     number_rule: options.NumberRuleOption = options.Rule.CHECKSUM,
     skip_invalid: options.SkipInvalid = False,
+    repair: options.Repair = False,
     output: options.Output = None,
     cache: options.Cache = False,
     force: options.Force = False,
     timeout: Timeout = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Submit a list, wait, and write it without those who opted out.
@@ -80,34 +85,38 @@ def check(  # noqa: PLR0913 -- one for each option
     Stopping it loses nothing: once the list is submitted, 'ndoo collect' fetches
     the answer.
     """
-    order = _Order(source, output, cache, force, column, number_rule, skip_invalid)
+    order = _Order(source, output, cache, force, column, number_rule, skip_invalid, repair)
     settings = options.settings_of(ctx)
     patience = settings.environment.patience if timeout is None else timeout
 
-    async def run(shown: Progress) -> CheckResult:
+    async def run(progress: Progress) -> CheckResult:
+        from ndoo.check import Inbox
         from ndoo.check import collect as collect_answer
-        from ndoo.cli.session import open_mailbox, service_of
+        from ndoo.cli.session import service_of, use_mailbox
 
-        async with open_mailbox(settings) as mailbox:
-            submission = await order.submit(mailbox, settings, shown)
-            shown.start(f"Waiting for the answer to {submission.local_id}")
+        journal, service = _journal(settings), service_of(settings)
+        async with use_mailbox(settings, options.invocation(ctx).command) as mailbox:
+            inbox = Inbox(mailbox, journal, service.poll_interval)
+            submission = await order.submit(mailbox, settings, progress, inbox)
             try:
                 return await collect_answer(
                     mailbox,
-                    _journal(settings),
+                    journal,
                     submission,
-                    service=service_of(settings),
+                    service=service,
                     timeout=patience,
                     force=force,
+                    progress=progress,
+                    inbox=inbox,
                 )
             except NdooError as error:
                 raise _once_submitted(error, settings, submission.local_id) from None
             except OSError as error:
                 raise _once_submitted(system_failed(error), settings, submission.local_id) from None
 
-    with progress(quiet=json) as shown:
-        result = asyncio.run(run(shown))
-    _show_result(result, json=json)
+    with round_trip_progress(quiet=quiet, json=json) as progress:
+        result = run_async(run(progress))
+    show_result(result, json=json, quiet=quiet)
 
 
 def submit(  # noqa: PLR0913 -- one for each option
@@ -117,32 +126,36 @@ def submit(  # noqa: PLR0913 -- one for each option
     column: options.Column = None,
     number_rule: options.NumberRuleOption = options.Rule.CHECKSUM,
     skip_invalid: options.SkipInvalid = False,
+    repair: options.Repair = False,
     output: options.Output = None,
     cache: options.Cache = False,
     force: options.Force = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Submit a list and leave; 'ndoo collect' fetches the answer."""
-    order = _Order(source, output, cache, force, column, number_rule, skip_invalid)
+    order = _Order(source, output, cache, force, column, number_rule, skip_invalid, repair)
     settings = options.settings_of(ctx)
 
-    async def run(shown: Progress) -> Submission:
-        from ndoo.cli.session import open_mailbox
+    async def run(progress: Progress) -> Submission:
+        from ndoo.cli.session import use_mailbox
 
-        async with open_mailbox(settings) as mailbox:
-            return await order.submit(mailbox, settings, shown)
+        async with use_mailbox(settings, "submit") as mailbox:
+            return await order.submit(mailbox, settings, progress)
 
-    with progress(quiet=json) as shown:
-        submission = asyncio.run(run(shown))
+    with round_trip_progress(quiet=quiet, json=json) as progress:
+        submission = run_async(run(progress))
     if json:
-        write_json(_submission_fields(submission))
+        write_json(submission_fields(submission))
+        return
+    if quiet:
         return
     show_facts(
         [
             ("submitted", submission.records, "NHS numbers"),
-            *_left_out(submission),
+            *left_out(submission),
             ("local id", submission.local_id, ""),
-            ("to be written", _near(submission.output), ""),
+            ("to be written", near(submission.output), ""),
         ]
     )
     note(f"fetch the answer with: ndoo collect {submission.local_id}")
@@ -153,7 +166,10 @@ def collect(
     local_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="LOCAL_ID", show_default=False, help="The list to collect; by default every pending one."
+            metavar="LOCAL_ID",
+            show_default=False,
+            autocompletion=options.complete_local_id,
+            help="The list to collect; by default every pending one.",
         ),
     ] = None,
     *,
@@ -177,6 +193,7 @@ def collect(
         ),
     ] = None,
     force: options.Force = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Fetch the answers to lists submitted before, and write the outputs."""
@@ -192,21 +209,24 @@ def collect(
         wanted = tuple(replace(submission, output=absolute) for submission in wanted)
     outcome = _Outcome([], [], [], [])
 
-    async def run(shown: Progress) -> None:
-        from ndoo.cli.session import open_mailbox
+    async def run(progress: Progress) -> None:
+        from ndoo.check import Inbox
+        from ndoo.cli.session import service_of, use_mailbox
 
-        async with open_mailbox(settings) as mailbox:
+        async with use_mailbox(settings, "collect") as mailbox:
+            inbox = Inbox(mailbox, _journal(settings), service_of(settings).poll_interval)
             for submission in wanted:
-                shown.start(f"Waiting for the answer to {submission.local_id}")
-                if not await outcome.collect(mailbox, settings, submission, timeout or 0.0, force=force):
+                if not await outcome.collect(
+                    inbox, settings, submission, timeout or 0.0, force=force, progress=progress
+                ):
                     break
 
     if wanted:
-        with progress(quiet=json) as shown:
-            asyncio.run(run(shown))
+        with round_trip_progress(quiet=quiet, json=json) as progress:
+            run_async(run(progress))
     if local_id is not None and (errors := [*outcome.defects, *outcome.errors]):
         raise errors[0]
-    outcome.show(json=json, debug=options.invocation(ctx).debug)
+    outcome.show(json=json, quiet=quiet, debug=options.invocation(ctx).debug)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -214,7 +234,7 @@ def pending(ctx: typer.Context, *, json: options.Json = False) -> None:
     """List what was submitted from here and not collected yet."""
     submissions = _journal(options.settings_of(ctx)).pending()
     if json:
-        write_json({"pending": [_submission_fields(submission) for submission in submissions]})
+        write_json({"pending": [submission_fields(submission) for submission in submissions]})
         return
     if not submissions:
         note("nothing is waiting for an answer")
@@ -225,8 +245,8 @@ def pending(ctx: typer.Context, *, json: options.Json = False) -> None:
             (
                 submission.local_id,
                 moment(submission.sent_at or submission.prepared_at),
-                _near(submission.source),
-                _near(submission.output),
+                near(submission.source),
+                near(submission.output),
                 submission.stage.value,
             )
             for submission in submissions
@@ -248,6 +268,7 @@ class _Order:
     column: str | None
     rule: options.Rule
     skip_invalid: bool
+    repair: bool
 
     def __post_init__(self) -> None:
         if self.output is not None:
@@ -257,26 +278,43 @@ class _Order:
                     f"{self.output}: a temporary cache is made with --cache; add it, or name a .csv"
                 )
 
-    async def submit(self, mailbox: Any, settings: Settings, shown: Progress) -> Submission:
+    async def submit(
+        self, mailbox: Mailbox, settings: Settings, progress: Progress, inbox: Inbox | None = None
+    ) -> Submission:
         """Submit it, under the settings' service."""
         from ndoo.check import submit as submit_list
         from ndoo.cli.session import service_of
         from ndoo.journal import Form
         from ndoo.lists import NumberRule
 
-        shown.start(f"Submitting {_near(self.source)}")
+        journal = _journal(settings)
+        output = self.output or options.default_output(self.source, cache=self.cache)
+        _mention_earlier(journal, output, progress)
         return await submit_list(
             mailbox,
-            _journal(settings),
+            journal,
             self.source,
-            self.output or options.default_output(self.source, cache=self.cache),
+            output,
             service=service_of(settings),
             form=Form.CACHE if self.cache else None,
             column=self.column,
             rule=NumberRule(self.rule.value),
             skip_invalid=self.skip_invalid,
+            repair=self.repair,
             force=self.force,
-            progress=shown.bytes,
+            progress=progress,
+            inbox=inbox,
+        )
+
+
+def _mention_earlier(journal: Journal, output: Path, progress: Progress) -> None:
+    """Remind of lists that were submitted for the same output, and whose answers are still to be fetched."""
+    wanted = os.path.abspath(output)  # noqa: PTH100 -- a name that is a link is to stay one
+    earlier = [each.local_id for each in journal.pending() if str(each.output) == wanted]
+    if earlier:
+        progress.say(
+            f"{', '.join(earlier)}, for the same output, still {'wait' if earlier[1:] else 'waits'} to be "
+            "collected: 'ndoo pending' tells more"
         )
 
 
@@ -302,7 +340,14 @@ class _Outcome:
         return ExitCode.NOT_YET if self.pending else ExitCode.DONE
 
     async def collect(
-        self, mailbox: Any, settings: Settings, submission: Submission, timeout: float, *, force: bool
+        self,
+        inbox: Inbox,
+        settings: Settings,
+        submission: Submission,
+        timeout: float,
+        *,
+        force: bool,
+        progress: Progress,
     ) -> bool:
         """Collect one list; tells whether there is a point in trying the next."""
         from ndoo.check import collect as collect_answer
@@ -315,12 +360,14 @@ class _Outcome:
         try:
             self.collected.append(
                 await collect_answer(
-                    mailbox,
+                    inbox.mailbox,
                     _journal(settings),
                     submission,
                     service=service_of(settings),
                     timeout=timeout,
                     force=force,
+                    progress=progress,
+                    inbox=inbox,
                 )
             )
         except AnswerPending as error:
@@ -336,12 +383,12 @@ class _Outcome:
             self.defects.append(error)
         return True
 
-    def show(self, *, json: bool, debug: bool) -> None:
+    def show(self, *, json: bool, quiet: bool, debug: bool) -> None:
         """Show what was collected; what was not goes to standard error."""
         if json:
             write_json(
                 {
-                    "collected": [_result_fields(result) for result in self.collected],
+                    "collected": [result_fields(result) for result in self.collected],
                     "pending": [error.local_id for error in self.pending],
                     "failed": [
                         *({"kind": type(error).__name__, "message": str(error)} for error in self.failed),
@@ -351,13 +398,13 @@ class _Outcome:
             )
         for result in self.collected:
             if not json:
-                _show_result(result, json=False)
+                show_result(result, json=False, quiet=quiet)
         for error in self.errors:
             show_error([str(error)])
         for defect in self.defects:
             show_defect(defect, debug=debug)
         if not (self.collected or self.errors or self.defects):
-            note("nothing is waiting for an answer")
+            note("nothing is waiting for an answer", quiet=quiet)
 
 
 _TOLD: Final = (AnswerPending, ListRejected, NotDelivered, MessageGone)
@@ -379,7 +426,7 @@ def _once_submitted(error: NdooError, settings: Settings, local_id: str) -> Ndoo
     return told
 
 
-def _journal(settings: Settings) -> Any:
+def _journal(settings: Settings) -> Journal:
     from ndoo.journal import Journal
 
     return Journal(settings.journal)
@@ -400,74 +447,3 @@ def _wanted(settings: Settings, local_id: str | None) -> tuple[Submission, ...]:
             "set NDOO_MAILBOX and NDOO_URL to these, or choose the --profile used then"
         )
     return (submission,)
-
-
-# -- what they show ---------------------------------------------------------------------------------
-
-
-def _near(path: Path) -> str:
-    """Write a path from the current folder where it is inside."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _left_out(submission: Submission) -> list[tuple[str, int | str, str]]:
-    rows: list[tuple[str, int | str, str]] = [("blank", submission.blank, "rows without a number, left out")]
-    if submission.skipped:
-        rows.append(("invalid", submission.skipped, "rows with an invalid number, left out"))
-    return rows
-
-
-def _show_result(result: CheckResult, *, json: bool) -> None:
-    if json:
-        write_json(_result_fields(result))
-        return
-    kept = result.returned if result.table is None else result.table.kept
-    expires: datetime | None = result.cache_expires
-    show_facts(
-        [
-            ("submitted", result.submitted, "NHS numbers"),
-            ("removed", result.removed, "opted out"),
-            ("kept", kept, "NHS numbers" if result.table is None else "rows"),
-            *_left_out(result.submission),
-            ("written", _near(result.output), ""),
-            ("expires", moment(expires) if expires else "", "the cache must not be used after that"),
-            ("local id", result.submission.local_id, ""),
-        ]
-    )
-    for sentence in result.notes:
-        note(sentence)
-
-
-def _result_fields(result: CheckResult) -> dict[str, Any]:
-    submission = result.submission
-    return {
-        "local_id": submission.local_id,
-        "message_id": submission.message_id,
-        "submitted": result.submitted,
-        "removed": result.removed,
-        "kept": result.returned if result.table is None else result.table.kept,
-        "blank": submission.blank,
-        "invalid": submission.skipped,
-        "output": result.output,
-        "form": submission.form.value,
-        "cache_expires": result.cache_expires,
-        "notes": result.notes,
-    }
-
-
-def _submission_fields(submission: Submission) -> dict[str, Any]:
-    return {
-        "local_id": submission.local_id,
-        "message_id": submission.message_id,
-        "stage": submission.stage.value,
-        "submitted": submission.records,
-        "blank": submission.blank,
-        "invalid": submission.skipped,
-        "sent_at": submission.sent_at,
-        "mailbox": submission.mailbox,
-        "url": submission.url,
-        "source": submission.source,
-        "output": submission.output,
-        "form": submission.form.value,
-    }

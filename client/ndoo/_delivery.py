@@ -1,0 +1,236 @@
+"""Getting a list to the service exactly once, whatever is lost on the way.
+
+The first POST of a message is never repeated blindly: when nothing is known of it, tracking by the local id
+tells whether the list has arrived, has not, or has in part (mesh-api.md sections 13 and 14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from ndoo.errors import (
+    CertificateRefused,
+    CheckError,
+    MeshError,
+    MessageUnknown,
+    NdooError,
+    NotDelivered,
+    RequestRefused,
+    RequestTimeout,
+)
+from ndoo.journal import Journal, Submission
+from ndoo.mailbox import Mailbox, Tracking
+from ndoo.progress import Progress
+
+_TRIES: Final = 2
+"""How many times one run sends a list that proves not to have arrived."""
+
+_COMPRESS_FROM: Final = 1_000_000
+"""Lists of more bytes than this are compressed on the way: ten million numbers to about half."""
+
+
+class Delivery:
+    """Gets one list, which the journal keeps, to the service.
+
+    Args:
+        mailbox: the mailbox it is sent from.
+        journal: the journal.
+        submission: a prepared one.
+        progress: told how many bytes are sent, and what was found out.
+    """
+
+    def __init__(
+        self, mailbox: Mailbox, journal: Journal, submission: Submission, progress: Progress
+    ) -> None:
+        self._mailbox = mailbox
+        self._journal = journal
+        self._submission = submission
+        self._local_id = submission.local_id
+        self._list = journal.list_of(submission.local_id)
+        self._progress = progress
+
+    async def send(self) -> Submission:
+        """Send the list for the first time.
+
+        Returns:
+            The submission as sent.
+
+        Raises:
+            CheckError: it did not arrive, twice, and is recorded as failed; or whether it arrived, or the
+                rest of it, cannot be told now, and ``settle`` finds out later. The text says which.
+            NotDelivered: MESH could not deliver it; recorded as failed.
+            NdooError: it was refused; recorded as failed.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            sent = await self._try()
+            if sent is not None:
+                return sent
+            if tries_left:
+                await self._tell(
+                    f"the connection broke while {self._local_id} was sent; by tracking it had not arrived, "
+                    "and it was sent again"
+                )
+        raise await self._fail(
+            f"{self._local_id} did not reach the server, so nothing was sent: submit the list again"
+        )
+
+    async def settle(self) -> Submission:
+        """Find out whether the list has arrived whose sending was not confirmed; send it if it has not.
+
+        Returns:
+            The submission as sent.
+
+        Raises:
+            CheckError: its list is lost, and it is recorded as failed; or it cannot be sent now, and this can
+                be tried again. The text says which.
+            NotDelivered: MESH could not deliver it; recorded as failed.
+            NdooError: it was refused; recorded as failed.
+            MeshError: the server cannot be asked; nothing is recorded.
+        """
+        tracking = await self._track()
+        if tracking is not None:
+            if tracking.status != "uploading":
+                await self._tell(
+                    f"whether {self._local_id} had been sent was not known; by tracking it had arrived"
+                )
+            return await self._conclude(tracking)
+        if not await asyncio.to_thread(self._list.exists):
+            raise await self._fail(
+                f"{self._local_id} did not reach the server, and its list is not kept here any more, so "
+                "nothing was sent: submit the list again"
+            )
+        await self._tell(
+            f"whether {self._local_id} had been sent was not known; by tracking it had not arrived, and it "
+            "is sent now"
+        )
+        sent = await self._try()
+        if sent is None:
+            raise CheckError(
+                self._local_id,
+                f"{self._local_id} did not reach the server; nothing is lost: 'ndoo collect' sends it again",
+            )
+        return sent
+
+    # -- one try ------------------------------------------------------------------------------------
+
+    async def _try(self) -> Submission | None:
+        """Send the list once; gives None where it proves not to have arrived."""
+        size = await asyncio.to_thread(_size, self._list)
+        try:
+            message_id = await self._mailbox.send(
+                self._submission.service_mailbox,
+                self._submission.workflow_id,
+                self._list,
+                local_id=self._local_id,
+                subject=self._submission.subject,
+                file_name=f"{self._local_id}.dat",
+                compress=size > _COMPRESS_FROM,
+                progress=lambda done: self._progress.sending(done, size),
+            )
+        except NdooError as error:
+            if not _may_have_arrived(error):
+                await asyncio.to_thread(self._journal.failed, self._local_id, f"nothing was sent: {error}")
+                raise
+            if isinstance(error, RequestTimeout):
+                # The server may still be taking the list in, so that tracking would not find it yet.
+                raise CheckError(
+                    self._local_id,
+                    f"no answer came in time while {self._local_id} was sent, and whether it arrived cannot "
+                    "be told yet; do not submit it again: 'ndoo collect' finds out and goes on",
+                ) from error
+            return await self._find_out(error)
+        return await self._sent(message_id)
+
+    async def _find_out(self, error: NdooError) -> Submission | None:
+        """Ask what has become of a list whose sending ended in ``error``; None if it did not arrive."""
+        try:
+            tracking = await self._track()
+        except MeshError as unknown:
+            raise CheckError(
+                self._local_id,
+                f"the connection broke while {self._local_id} was sent, and whether it arrived cannot be "
+                f"told yet ({unknown}); do not submit it again: 'ndoo collect' finds out and goes on",
+            ) from error
+        if tracking is None:
+            return None
+        if tracking.status != "uploading":
+            await self._tell(
+                f"the answer was lost when {self._local_id} was sent; by tracking it had arrived"
+            )
+        return await self._conclude(tracking)
+
+    async def _track(self) -> Tracking | None:
+        try:
+            return await self._mailbox.track(local_id=self._local_id)
+        except MessageUnknown:
+            return None
+
+    async def _conclude(self, tracking: Tracking) -> Submission:
+        """Go on from what tracking says of a list that has reached the server, at least in part."""
+        match tracking.status:
+            case "uploading":
+                await self._send_rest(tracking.message_id)
+                # Were the list cut otherwise than at first, there might be nothing left to send of it.
+                if (await self._track() or tracking).status == "uploading":
+                    raise await self._fail(
+                        f"only a part of {self._local_id} reached the server, and the rest cannot be sent: "
+                        "submit the list again"
+                    )
+                await self._tell(f"only a part of {self._local_id} had arrived, and the rest was sent again")
+            case "undeliverable" | "error":
+                reason = tracking.status_description or f"its status is {tracking.status}"
+                text = f"{self._local_id} was not delivered: {reason}; submit the list again"
+                await asyncio.to_thread(self._journal.failed, self._local_id, text)
+                raise NotDelivered(self._local_id, text, tracking.status_code)
+            case _:
+                pass
+        return await self._sent(tracking.message_id)
+
+    async def _send_rest(self, message_id: str) -> None:
+        size = await asyncio.to_thread(_size, self._list)
+        try:
+            await self._mailbox.resume(
+                message_id,
+                self._list,
+                compress=size > _COMPRESS_FROM,
+                progress=lambda done: self._progress.sending(done, size),
+            )
+        except RequestRefused as error:
+            raise await self._fail(
+                f"only a part of {self._local_id} reached the server, which refuses the rest ({error}), so "
+                "nothing was sent: submit the list again"
+            ) from error
+        except MeshError as error:
+            raise CheckError(
+                self._local_id,
+                f"only a part of {self._local_id} has reached the server ({error}); do not submit it again: "
+                "'ndoo collect' sends the rest",
+            ) from error
+
+    # -- what is recorded and said ------------------------------------------------------------------
+
+    async def _sent(self, message_id: str) -> Submission:
+        submission = await asyncio.to_thread(self._journal.sent, self._local_id, message_id)
+        self._progress.step("submitted", local_id=self._local_id, message_id=message_id)
+        return submission
+
+    async def _fail(self, text: str) -> CheckError:
+        await asyncio.to_thread(self._journal.failed, self._local_id, text)
+        return CheckError(self._local_id, text)
+
+    async def _tell(self, sentence: str) -> None:
+        await asyncio.to_thread(self._journal.remarked, self._local_id, sentence)
+        self._progress.say(sentence)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _may_have_arrived(error: NdooError) -> bool:
+    """Tell whether a send that ended in ``error`` may have delivered the list all the same."""
+    if not isinstance(error, MeshError) or isinstance(error, CertificateRefused):
+        return False
+    return error.status is None or not 400 <= error.status < 500

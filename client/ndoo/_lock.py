@@ -1,0 +1,74 @@
+"""One run at a time on a mailbox: a lock in the user's data folder, and the name of who holds it.
+
+MESH wants at most one thread a mailbox (witness-tests.md, case 801), and two runs that collect from one
+inbox would take each other's messages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ndoo.errors import ConfigError, MailboxBusy
+
+
+@contextmanager
+def hold_mailbox(folder: Path, url: str, mailbox: str, command: str) -> Iterator[None]:
+    """Keep every other run away from a mailbox of a server while the block runs.
+
+    A process that is killed lets go of it.
+
+    Args:
+        folder: where the lock is; made with mode 0700 where it is missing.
+        url: the server's address.
+        mailbox: the mailbox id.
+        command: what is being done, for whoever finds the mailbox taken.
+
+    Raises:
+        MailboxBusy: another run holds it; the text says which.
+        ConfigError: the lock cannot be made.
+    """
+    # The same mailbox id may exist in several environments.
+    name = f"{mailbox}-{sha256(url.encode()).hexdigest()[:8]}"
+    holder = folder / f"{name}.holder"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600)
+        lock.acquire()
+    except Timeout:
+        raise MailboxBusy(mailbox, _describe(holder)) from None
+    except OSError as error:
+        raise ConfigError(f"{folder}: no lock can be made there: {error.strerror}") from error
+    try:
+        _sign(holder, command)
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _sign(holder: Path, command: str) -> None:
+    """Say who holds the lock; whole at once, for somebody may read it at any moment."""
+    fields = {"process": os.getpid(), "command": command, "since": datetime.now(UTC).isoformat()}
+    with suppress(OSError):  # without it the mailbox is just as taken
+        fresh = holder.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(fields))
+        fresh.replace(holder)
+
+
+def _describe(holder: Path) -> str:
+    try:
+        fields = json.loads(holder.read_text())
+        since = datetime.fromisoformat(fields["since"]).astimezone(UTC)
+        return f"'{fields['command']}' (process {int(fields['process'])}, since {since:%d %B %H:%M} UTC)"
+    except (OSError, ValueError, KeyError, TypeError):
+        # The other run has the lock but has not signed yet, or is just leaving.
+        return "another run of ndoo"

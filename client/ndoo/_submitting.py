@@ -1,0 +1,117 @@
+"""Making up a submission: what its output is to be, its list, and its local id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ndoo._answer_file import writing_errors
+from ndoo._preparing import ListSummary, prepare_list
+from ndoo.errors import ConfigError, LocalIdTaken, MessageUnknown, RequestRefused
+from ndoo.journal import Draft, Form, Journal, Submission
+from ndoo.lists import NumberRule
+from ndoo.mailbox import Mailbox
+from ndoo.progress import Progress
+
+_MOST_TAKEN: Final = 1000
+_SEVERAL: Final = 300
+"""Status of tracking a local id that several messages have (mesh-api.md section 14)."""
+
+
+def choose_form(source: Path, output: Path) -> Form:
+    """Tell by its name what an output is to be: .dat a cleaned list; .csv, .tsv or .txt the source's rows.
+
+    Raises:
+        ConfigError: it is another name, or a table is to be made of a source that is none.
+    """
+    is_table = Path(source.name.lower().removesuffix(".gz")).suffix == ".csv"
+    match output.suffix.lower():
+        case ".dat":
+            return Form.LIST
+        case ".txt":
+            return Form.TABLE
+        case ".csv" | ".tsv" if is_table:
+            return Form.TABLE
+        case ".csv" | ".tsv":
+            raise ConfigError(f"{output}: a .csv is made of a .csv only; name the output .dat or .txt")
+        case _:
+            raise ConfigError(
+                f"{output}: name the output .dat for the cleaned list, or .csv for the rows of a .csv source "
+                "(or ask for a temporary cache, under any name)"
+            )
+
+
+def prepare(
+    source: Path,
+    file: BinaryIO,
+    path: Path,
+    column: str | None,
+    rule: NumberRule,
+    *,
+    skip_invalid: bool,
+    repair: bool,
+    progress: Progress,
+) -> ListSummary:
+    """Write the list to submit into ``file``, whose name is ``path``, and to the disk.
+
+    Raises:
+        ListError: the source is not in order; see ``prepare_list``.
+        ConfigError: the file cannot be written.
+    """
+    with writing_errors(path.parent):
+        summary = prepare_list(
+            source,
+            file,
+            column=column,
+            rule=rule,
+            skip_invalid=skip_invalid,
+            repair=repair,
+            progress=progress.validating,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    return summary
+
+
+async def take_local_id(mailbox: Mailbox, journal: Journal, draft: Draft, part: Path) -> Submission:
+    """Record a draft under a local id that this mailbox has never sent anything with.
+
+    A journal that was lost, or kept on another computer, counts from one again: an answer to an earlier
+    list would then be taken for that to this one.
+
+    Args:
+        mailbox: the mailbox.
+        journal: the journal.
+        draft: what is about to be submitted.
+        part: the list, in the journal's folder; it is the journal's from here on.
+
+    Raises:
+        MeshError: the server cannot be asked; nothing is recorded.
+        ConfigError: the journal cannot be written, or a thousand local ids in a row are taken.
+    """
+    for skip in range(_MOST_TAKEN):
+        # The server first: what is recorded may be looked for there under its local id.
+        local_id = await asyncio.to_thread(journal.next_local_id, mailbox.mailbox_id, skip)
+        if await _was_used(mailbox, local_id):
+            continue
+        try:
+            return await asyncio.to_thread(journal.prepare, draft, part, local_id)
+        except LocalIdTaken:
+            continue
+    raise ConfigError(
+        f"the next {_MOST_TAKEN} local ids of mailbox {mailbox.mailbox_id} have all been used before; does "
+        "another computer send from it? use one journal for all of them"
+    )
+
+
+async def _was_used(mailbox: Mailbox, local_id: str) -> bool:
+    try:
+        await mailbox.track(local_id=local_id)
+    except MessageUnknown:
+        return False
+    except RequestRefused as error:
+        # The official text promises no 404 here, so any other refusal is a "no" too.
+        return error.status == _SEVERAL
+    return True
