@@ -124,9 +124,8 @@ def _table(source: Path, runs: list[Run]) -> Table:
     table.add_column("")
     for run in runs:
         table.add_column(run.title, justify="right")
-    rows = {"submitted": "submitted", "removed": "removed", "kept": "kept", "blank": "blank"}
-    for label, key in rows.items():
-        table.add_row(label, *(f"{run.answer[key]:,}" for run in runs))
+    for count in ("submitted", "removed", "kept", "duplicates", "blank"):
+        table.add_row(count, *(f"{run.answer[count]:,}" for run in runs))
     table.add_row("file", *(str(run.output) for run in runs))
     table.add_row("expires", *(_expiry(run.answer["cache_expires"]) for run in runs))
     return table

@@ -234,7 +234,7 @@ async def test_compose_s_check_runs_from_a_fresh_checkout(engine: Engine) -> Non
 
     code, out, err = await engine.run(check)
     assert (code, err) == (0, ""), err
-    assert "1,960" in out
+    assert "1,954" in out
     rows = (engine.project / "demo-output" / "patients-cleaned.csv").read_bytes().count(b"\r\n")
     assert 1_000 < rows < 1_960
     assert list((engine.folder / "volumes" / "data").rglob("mesh-sim.db"))

@@ -123,7 +123,7 @@ def test_the_demo_runs_from_the_wheel(wheel_environment: Path, tmp_path: Path) -
     """One real check over mutual TLS, away from any checkout, and its two files are there."""
     result = _run(wheel_environment, "mesh-sim", "demo", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    for word in ("submitted", "removed", "kept", "blank", "expires", "1,960", "40"):
+    for word in ("submitted", "removed", "kept", "duplicates", "blank", "expires", "1,954", "40"):
         assert word in result.stdout
     kept = (tmp_path / "demo-output" / "patients-cleaned.csv").read_bytes()
     assert 1_000 < kept.count(b"\r\n") < 1_960

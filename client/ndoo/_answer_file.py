@@ -18,19 +18,26 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from ndoo._cache_file import open_cache, read_frame, verified_records
 from ndoo.cache import CacheHeader, TemporaryCache, read_status
 from ndoo.errors import CacheError, ConfigError, ListError
 from ndoo.filtering import FilterSummary, filter_csv, read_answer
 from ndoo.journal import Form, Submission
-from ndoo.lists import BLOCK_BYTES, RECORD_BYTES, NumberRule, NumberSet, RecordBlock, RecordReader
+from ndoo.lists import (
+    BLOCK_BYTES,
+    RECORD_BYTES,
+    NumberRule,
+    Numbers,
+    NumberSet,
+    RecordBlock,
+    RecordReader,
+)
 from ndoo.output import sync_folder, write_output
 from ndoo.progress import SILENT, Progress
 from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE
 
 _FRAME_BYTES: Final = 8192
 """More than the first and last lines of a cache file, or the sentence about invalid numbers, can take."""
-
-_BATCH: Final = 65_536
 
 
 @contextmanager
@@ -145,35 +152,25 @@ class AnswerBody:
             self._records += len(block)
             valid = block.valid
             self._sound = self._sound and bool(valid.all())
-            if self._submitted is not None:
-                known = self._submitted.contains(block.numbers[valid])
-                self._strangers += len(known) - int(np.count_nonzero(known))
+            self._look_for_strangers(block.numbers[valid])
 
     def _verify_cache(self, password: str) -> int:
         try:
-            status = read_status(self.path)
             # Whether it may be used today is asked at each use; here only every byte must be right.
-            cache = TemporaryCache.load(self.path, password, now=lambda: status.created)
+            with open_cache(self.path) as stream:
+                frame = read_frame(self.path, stream)
+                for numbers in verified_records(self.path, stream, frame, password):
+                    self._look_for_strangers(numbers)
         except CacheError as error:
-            raise NotAnAnswer(f"is not a sound temporary cache: {_without_path(error)}") from error
+            raise NotAnAnswer(f"is not a sound temporary cache: {error.reason}") from error
+        status = frame.status
         if (status.mailbox, status.local_id) != (self._submission.mailbox, self._submission.local_id):
             raise NotAnAnswer("is the temporary cache of another submission")
-        if self._submitted is not None:
-            self._strangers = _count_strangers(cache.numbers, self._submitted)
         return status.records
 
-
-def _count_strangers(numbers: NumberSet, submitted: NumberSet) -> int:
-    count = 0
-    last = -1
-    while len(batch := numbers.after(last, _BATCH)):
-        count += len(batch) - int(np.count_nonzero(submitted.contains(batch)))
-        last = int(batch[-1])
-    return count
-
-
-def _without_path(error: CacheError | ListError) -> str:
-    return str(error).removeprefix(f"{error.path}: ")
+    def _look_for_strangers(self, numbers: Numbers) -> None:
+        if self._submitted is not None:
+            self._strangers += len(numbers) - int(np.count_nonzero(self._submitted.contains(numbers)))
 
 
 # -- the output -------------------------------------------------------------------------------------
@@ -282,6 +279,7 @@ class Target:
                     column=submission.column,
                     rule=NumberRule(submission.rule),
                     repair=submission.repair,
+                    as_workbook=submission.output.suffix.lower() == ".xlsx",
                     progress=self.progress.filtering,
                 )
         except ListError as error:

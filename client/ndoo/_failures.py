@@ -12,9 +12,11 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import client_exceptions as aio
 
+from ndoo._proxy import Proxy, is_loopback
 from ndoo.errors import (
     CertificateRefused,
     ConnectionFailed,
@@ -68,7 +70,7 @@ class Cause:
 
 _UNREACHABLE = Cause(
     ConnectionFailed,
-    "nothing answers at {url}; is the server running, and are host and port in NDOO_URL right?",
+    "nothing answers at {url}; is the server running, and are host and port in NDOO_URL right?{need}",
     retry=True,
 )
 _BROKEN = Cause(ConnectionFailed, "{url} closed the connection{hint}", retry=True, arrived=True)
@@ -77,16 +79,27 @@ _NOT_HTTP = Cause(UnexpectedAnswer, "what answers at {url} does not speak HTTP{h
 _BAD_URL = Cause(UnexpectedAnswer, "{url} is not an address that can be called; check NDOO_URL")
 _BAD_TLS = Cause(CertificateRefused, "no secure connection to {url}: {reason}")
 _PROXY = Cause(ConnectionFailed, "the proxy on the way to {url} does not let the request through")
+_NO_PROXY = Cause(
+    ConnectionFailed,
+    "nothing answers at the proxy {proxy}; are host and port in {source} right? NDOO_PROXY names another, or "
+    "none",
+    retry=True,
+)
+_NO_PROXY_HOST = Cause(
+    ConnectionFailed,
+    "no host of the name of the proxy {proxy} can be found; check {source} and the network",
+    retry=True,
+)
 
 CAUSES: Final[Mapping[type[Exception], Cause]] = {
     aio.ClientConnectorError: _UNREACHABLE,
     aio.ClientConnectorDNSError: Cause(
         ConnectionFailed,
-        "no host of the name in {url} can be found; check NDOO_URL and the network",
+        "no host of the name in {url} can be found; check NDOO_URL and the network{need}",
         retry=True,
     ),
     aio.ConnectionTimeoutError: Cause(
-        RequestTimeout, "no connection to {url} in time; is a firewall in the way?", retry=True
+        RequestTimeout, "no connection to {url}{way} in time; is a firewall in the way?{need}", retry=True
     ),
     aio.ServerTimeoutError: _SILENT,
     TimeoutError: _SILENT,
@@ -102,7 +115,7 @@ CAUSES: Final[Mapping[type[Exception], Cause]] = {
     aio.ClientSSLError: _BAD_TLS,
     aio.ServerFingerprintMismatch: _BAD_TLS,
     ssl.SSLError: _BAD_TLS,
-    aio.ClientProxyConnectionError: _PROXY,
+    aio.ClientProxyConnectionError: _NO_PROXY,
     aio.ClientHttpProxyError: _PROXY,
     aio.ClientResponseError: _NOT_HTTP,
     aio.WSMessageTypeError: _NOT_HTTP,
@@ -115,7 +128,7 @@ CAUSES: Final[Mapping[type[Exception], Cause]] = {
 
 FOREIGN: Final = tuple(CAUSES)
 
-_OUR_CERTIFICATE: Final = (
+OUR_CERTIFICATE: Final = (
     "the server wants a client certificate it trusts; set NDOO_CERT and NDOO_KEY to the one issued "
     "for this mailbox and environment"
 )
@@ -137,7 +150,7 @@ _TLS_REASONS: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted; set NDOO_CA to its authority's"),
     ("ALERT_PROTOCOL_VERSION", "the server does not speak TLS 1.2 or newer"),
     ("UNSUPPORTED_PROTOCOL", "the server does not speak TLS 1.2 or newer"),
-    *((alert, _OUR_CERTIFICATE) for alert in _CERTIFICATE_ALERTS),
+    *((alert, OUR_CERTIFICATE) for alert in _CERTIFICATE_ALERTS),
     ("WRONG_VERSION_NUMBER", "the server does not use TLS there; try http:// instead of https://"),
     ("RECORD_LAYER_FAILURE", "the server does not use TLS there; try http:// instead of https://"),
     ("HTTP_REQUEST", "the server does not use TLS there; try http:// instead of https://"),
@@ -145,15 +158,48 @@ _TLS_REASONS: Final = (
 """What OpenSSL's texts mean, first match first."""
 
 
-def from_exception(error: BaseException, call: Call, tries: int) -> Failure:
-    """Translate an exception that ended try number ``tries`` of a call."""
+_PROXY_STATUSES: Final = {
+    0: "what answers at {proxy} is no HTTP proxy; check host and port in {source}",
+    403: (
+        "the proxy {proxy} does not allow connections to {host}; whoever runs it must let them through, "
+        "or set "
+        "NDOO_PROXY=none if none is needed"
+    ),
+    407: (
+        "the proxy {proxy} {refuses} into its address, as in "
+        "NDOO_PROXY=http://USER:PASSWORD@{place} "
+        "(characters such as @ : / as %40 %3A %2F)"
+    ),
+}
+_PROXY_PASSING: Final = frozenset({502, 503, 504})
+"""What a proxy answers when it does not reach the server at the moment."""
+
+
+def from_exception(error: BaseException, call: Call, tries: int, *, proxy: Proxy | None = None) -> Failure:
+    """Translate an exception that ended try number ``tries`` of a call, made through ``proxy`` if any."""
     details = f"{error} {error.__cause__ or ''}"
     cause = cause_of(type(error))
     if any(alert in details for alert in _CERTIFICATE_ALERTS):
         # A TLS 1.3 server refuses our certificate after the handshake, so that it shows as a broken
         # connection; only the alert in the text tells.
         cause = _BAD_TLS
-    text = cause.text.format(url=call.url, hint=_hint(call), reason=_tls_reason(details))
+    if proxy is not None and isinstance(error, aio.ClientHttpProxyError):
+        text = explain_proxy(error.status, proxy, call.url)
+        return make_failure(
+            cause.error, text, call, tries, retry=error.status in _PROXY_PASSING, arrived=False
+        )
+    if proxy is not None and isinstance(error, aio.ClientConnectorDNSError):
+        # The server's name is the proxy's to find.
+        cause = _NO_PROXY_HOST
+    text = cause.text.format(
+        url=call.url,
+        hint=_hint(call) + (f"; or the proxy {proxy} closed it" if proxy else ""),
+        way=f" through the proxy {proxy}" if proxy else "",
+        need=_need(call) if proxy is None else "",
+        reason=tls_reason(details),
+        proxy=proxy,
+        source=proxy.source if proxy else "NDOO_PROXY",
+    )
     return make_failure(cause.error, text, call, tries, retry=cause.retry, arrived=cause.arrived)
 
 
@@ -172,7 +218,34 @@ def _hint(call: Call) -> str:
     )
 
 
-def _tls_reason(details: str) -> str:
+def _need(call: Call) -> str:
+    if is_loopback(urlsplit(call.url).hostname or ""):
+        return ""
+    return " If this network reaches others through a proxy only, set NDOO_PROXY"
+
+
+def explain_proxy(status: int, proxy: Proxy, url: str) -> str:
+    """Say why a proxy answered ``status``, 0 for no HTTP at all, instead of passing a request on."""
+    text = _PROXY_STATUSES.get(
+        status, "the proxy {proxy} does not reach {host} (HTTP {status}); try again later, or set NDOO_PROXY"
+    )
+    refuses = (
+        "refuses the user name and password given in {source}; put the right ones"
+        if proxy.authorization
+        else "wants a user name and password; put them"
+    )
+    return text.format(
+        proxy=proxy,
+        host=urlsplit(url).netloc,
+        source=proxy.source,
+        status=status,
+        refuses=refuses.format(source=proxy.source),
+        place=f"{proxy.host}:{proxy.port}",
+    )
+
+
+def tls_reason(details: str) -> str:
+    """Say what a text of OpenSSL's means, and what to do about it."""
     for mark, reason in _TLS_REASONS:
         if mark in details:
             return reason

@@ -45,6 +45,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE submissions ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN repair INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN replace INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN remarks TEXT NOT NULL DEFAULT '[]'",
         """
         CREATE TABLE visits (
@@ -64,11 +65,12 @@ LAST_NUMBER: Final = "SELECT max(number) FROM submissions WHERE mailbox = :mailb
 ADD: Final = """
     INSERT INTO submissions (
         local_id, month, number, stage, subject, url, mailbox, service_mailbox, workflow_id, source, output,
-        form, column, rule, records, blank, skipped, duplicates, repaired, repair, prepared_at
+        form, column, rule, records, blank, skipped, duplicates, repaired, repair,
+        replace, prepared_at
     ) VALUES (
         :local_id, :month, :number, :stage, :subject, :url, :mailbox, :service_mailbox, :workflow_id, :source,
         :output, :form, :column, :rule, :records, :blank, :skipped, :duplicates, :repaired, :repair,
-        :prepared_at
+        :replace, :prepared_at
     )
 """
 

@@ -180,17 +180,30 @@ class Message:
         return size
 
     async def _write(self, file: AsyncWriter) -> int:
+        """Write each block while the next is being received."""
         size = 0
-        gathered = bytearray()
-        async for block in self:
-            # Blocks come as small as the network cuts them; each write is a trip to a thread.
-            gathered += block
-            if len(gathered) >= BLOCK:
-                await file.write(bytes(gathered))
-                size += len(gathered)
-                gathered.clear()
-        await file.write(bytes(gathered))
-        return size + len(gathered)
+        # Blocks come as small as the network cuts them; each write is a trip to a thread.
+        gathered: list[bytes] = []
+        written_to = 0
+        writing: asyncio.Future[Any] | None = None
+        try:
+            async for block in self:
+                gathered.append(block)
+                size += len(block)
+                if size - written_to >= BLOCK:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(file.write(b"".join(gathered)))
+                    written_to = size
+                    gathered.clear()
+        finally:
+            if writing is not None:
+                # Whatever happened: nobody may close the file under it. Its own error is raised below.
+                await asyncio.gather(writing, return_exceptions=True)
+        if writing is not None:
+            writing.result()
+        await file.write(b"".join(gathered))
+        return size
 
 
 def _private(path: str, flags: int) -> int:

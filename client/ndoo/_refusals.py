@@ -11,9 +11,12 @@ from http.client import responses
 from typing import Final
 
 from ndoo import protocol
-from ndoo._failures import Call, Failure, make_failure
+from ndoo._failures import OUR_CERTIFICATE, Call, Failure, explain_proxy, make_failure
+from ndoo._proxy import Proxy
 from ndoo.errors import (
     AuthenticationRefused,
+    CertificateRefused,
+    ConnectionFailed,
     MeshError,
     MessageGone,
     MessageUnknown,
@@ -29,7 +32,7 @@ MAX_RETRY_AFTER: Final = 60.0
 RETRIED_STATUSES: Final = frozenset({425, 429, 502, 503, 504})
 """Statuses after which another try can help; the same as NHS's own client's (section 22)."""
 
-_CLOCK_SUSPECT: Final = protocol.TOKEN_LIFETIME - timedelta(minutes=10)
+CLOCK_SUSPECT: Final = protocol.TOKEN_LIFETIME - timedelta(minutes=10)
 """From this difference on a refused token is put down to the clock: the token holds whole minutes only."""
 
 
@@ -88,16 +91,20 @@ def _line(value: object) -> str:
     return "".join(character if character.isprintable() else " " for character in text[:200]).strip()
 
 
+BAD_HASH: Final = "Invalid Authentication Token"
+"""What a 403 says of a token whose hash is wrong: the password or the shared key is, or the time."""
+
+INACTIVE_MAILBOX: Final = "Request Received from Inactive Mailbox"
+
 _REFUSED_TOKENS: Final = {
-    "Invalid Authentication Token": (
-        "the password or the shared key is wrong; check NDOO_PASSWORD and NDOO_SHARED_KEY"
+    BAD_HASH: (
+        "the password or the shared key is wrong; check NDOO_PASSWORD and NDOO_SHARED_KEY ('ndoo doctor' "
+        "helps)"
     ),
     protocol.Codes.MAILBOX_UNKNOWN.text: (
         "there is no mailbox {mailbox} there; check NDOO_MAILBOX, and that NDOO_URL is the right environment"
     ),
-    "Request Received from Inactive Mailbox": (
-        "mailbox {mailbox} is inactive; whoever runs the server must activate it"
-    ),
+    INACTIVE_MAILBOX: ("mailbox {mailbox} is inactive; whoever runs the server must activate it"),
     "Error Duplicated Authentication Token": (
         "the server had seen this token before; does a proxy on the way repeat requests?"
     ),
@@ -110,6 +117,9 @@ _REFUSED_TOKENS: Final = {
     "Forbidden": "it belongs to another mailbox than {mailbox}",
 }
 """What the texts of a 403 mean (section 5); "Forbidden" is that of a message of somebody else's."""
+
+_CERTIFICATE_PAGES: Final = (b"No required SSL certificate was sent", b"The SSL certificate error")
+"""What nginx answers, after a TLS handshake that it lets succeed, to a client certificate it refuses."""
 
 _ANY_REFUSAL: Final = (
     "the server refused the credentials and did not say why; check NDOO_MAILBOX, NDOO_PASSWORD, "
@@ -136,13 +146,24 @@ _STATUSES: Final[Mapping[int, tuple[type[MeshError], str]]] = {
 
 
 def from_answer(
-    status: int, headers: Mapping[str, str], body: bytes, call: Call, tries: int, *, now: datetime
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    call: Call,
+    tries: int,
+    *,
+    now: datetime,
+    proxy: Proxy | None = None,
 ) -> Failure:
     """Translate an answer that is no success; ``now`` is our clock, compared with the server's."""
     fault = Fault.parse(body)
     kind, text = _explain(status, headers, fault, call, now)
+    if proxy is not None and _is_of_proxy(status, fault, call):
+        kind, text = ConnectionFailed, explain_proxy(status, proxy, call.url)
     if b"HTTP request was sent to HTTPS port" in body:
         kind, text = UnexpectedAnswer, f"{call.url} is a TLS port; use https://"
+    if status == 400 and any(mark in body for mark in _CERTIFICATE_PAGES):
+        kind, text = CertificateRefused, OUR_CERTIFICATE
     if fault.text and fault.text != responses.get(status):
         text = f"{text} [{fault}]"
     retry: bool | float = status in RETRIED_STATUSES
@@ -159,7 +180,19 @@ def from_answer(
         event=fault.event,
         code=fault.code,
         message_id=fault.message_id or call.message_id,
+        detail=fault.text,
     )
+
+
+def _is_of_proxy(status: int, fault: Fault, call: Call) -> bool:
+    """Whether a proxy answered instead of the server: only without a tunnel, and never in MESH's words."""
+    return call.url.startswith("http:") and (status == 407 or (status == 403 and not fault.text))
+
+
+def clock_ahead(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How far ``now``, our clock, is ahead of that of whoever answered; None where the answer has no date."""
+    server = _http_date(headers.get("Date"))
+    return None if server is None else now - server
 
 
 def _explain(
@@ -195,16 +228,22 @@ def _explain_absence(call: Call) -> tuple[type[MeshError], str]:
 
 
 def _explain_refusal(headers: Mapping[str, str], fault: Fault, now: datetime) -> str:
-    if fault.text in {"", "Invalid Authentication Token"}:
-        server = _http_date(headers.get("Date"))
-        if server is not None and abs(now - server) > _CLOCK_SUSPECT:
-            minutes = round(abs(now - server).total_seconds() / 60)
-            side = "ahead of" if now > server else "behind"
+    if fault.text in {"", BAD_HASH}:
+        ahead = clock_ahead(headers, now)
+        if ahead is not None and abs(ahead) > CLOCK_SUSPECT:
             return (
-                f"this computer's clock is {minutes // 60} h {minutes % 60} min {side} the server's; "
+                f"this computer's clock is {clock_difference(ahead)}; "
                 "set it right (tokens are valid for two hours)"
             )
     return _REFUSED_TOKENS.get(fault.text, _ANY_REFUSAL)
+
+
+def clock_difference(ahead: timedelta) -> str:
+    """Write how far our clock is ahead of the server's, or behind: ``5 minutes behind the server's``."""
+    minutes = round(abs(ahead).total_seconds() / 60)
+    counted = f"{minutes} minute{'' if minutes == 1 else 's'}"
+    side = "ahead of the server's" if ahead > timedelta() else "behind the server's"
+    return f"{counted} {side}" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min {side} ({counted})"
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:
@@ -223,6 +262,6 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
 def _http_date(value: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

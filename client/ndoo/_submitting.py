@@ -20,27 +20,36 @@ _SEVERAL: Final = 300
 """Status of tracking a local id that several messages have (mesh-api.md section 14)."""
 
 
+_MADE_OF: Final = {
+    ".csv": frozenset({".csv", ".tsv", ".xlsx"}),
+    ".tsv": frozenset({".csv", ".tsv"}),
+    ".txt": frozenset({".csv", ".tsv", ".txt", ".dat"}),
+    ".xlsx": frozenset({".xlsx"}),
+}
+"""Endings of outputs that hold the source's rows, each with those of the sources it can be made of."""
+
+
 def choose_form(source: Path, output: Path) -> Form:
-    """Tell by its name what an output is to be: .dat a cleaned list; .csv, .tsv or .txt the source's rows.
+    """Tell by its name what an output is to be: .dat the cleaned list, others the rows of the source.
 
     Raises:
-        ConfigError: it is another name, or a table is to be made of a source that is none.
+        ConfigError: it is another name, or such rows cannot be made of this source.
     """
-    is_table = Path(source.name.lower().removesuffix(".gz")).suffix == ".csv"
-    match output.suffix.lower():
-        case ".dat":
-            return Form.LIST
-        case ".txt":
-            return Form.TABLE
-        case ".csv" | ".tsv" if is_table:
-            return Form.TABLE
-        case ".csv" | ".tsv":
-            raise ConfigError(f"{output}: a .csv is made of a .csv only; name the output .dat or .txt")
-        case _:
-            raise ConfigError(
-                f"{output}: name the output .dat for the cleaned list, or .csv for the rows of a .csv source "
-                "(or ask for a temporary cache, under any name)"
-            )
+    given = Path(source.name.lower().removesuffix(".gz")).suffix
+    wanted = output.suffix.lower()
+    if wanted == ".dat":
+        return Form.LIST
+    if wanted not in _MADE_OF:
+        raise ConfigError(
+            f"{output}: name the output .dat for the cleaned list, or like the list for its rows, such as "
+            ".csv (or ask for a temporary cache, under any name)"
+        )
+    if given not in _MADE_OF[wanted]:
+        raise ConfigError(
+            f"{output}: {wanted} is not made of a {given or 'file without an ending'}; name the output like "
+            "the list, or .dat for the cleaned list"
+        )
+    return Form.TABLE
 
 
 def prepare(

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, TypeVar
 
@@ -24,7 +24,8 @@ from yarl import URL
 from ndoo import protocol
 from ndoo._bodies import BLOCK, DamagedGzip, Gunzip
 from ndoo._failures import FOREIGN, Call, Failure, from_exception, unexpected
-from ndoo._refusals import from_answer
+from ndoo._proxy import find_proxy
+from ndoo._refusals import clock_ahead, from_answer
 from ndoo.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
@@ -127,7 +128,11 @@ class _Upload:
 
 
 class Transport:
-    """A session with one MESH server on behalf of one mailbox."""
+    """A session with one MESH server on behalf of one mailbox.
+
+    ``proxy`` is as in NDOO_PROXY; None leaves it to the environment. ``clock_ahead`` is how far our clock was
+    ahead of the server's at its last answer, None before one that told its time.
+    """
 
     def __init__(
         self,
@@ -138,14 +143,20 @@ class Transport:
         timeout: float,
         retries: int,
         clock: Callable[[], datetime],
+        proxy: str | None = None,
     ) -> None:
         self.url = _base_url(url)
+        self.proxy = find_proxy(self.url, proxy)
+        self.clock_ahead: timedelta | None = None
         self.credentials = credentials
         self.retries = retries
         self._tls = tls
         self._timeout = timeout
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
+        self.turn = asyncio.Lock()
+        """Held by a request until its answer is there: MESH wants one at a time a mailbox
+        (witness-tests.md, case 801). A body that is streamed may be read while another request goes on."""
 
     async def open(self) -> None:
         """Open the session; connections are made when they are needed."""
@@ -200,9 +211,10 @@ class Transport:
         async def once(tries: int) -> Answer:
             nonlocal in_doubt
             try:
-                response = await self.attempt(request, tries)
-                async with response:
-                    body = await self._read_all(response, MAX_ANSWER_BYTES, request.call, tries)
+                async with self.turn:
+                    response = await self.attempt(request, tries)
+                    async with response:
+                        body = await self._read_all(response, MAX_ANSWER_BYTES, request.call, tries)
                 return Answer(response.status, decode_headers(response), body)
             except Failure as failure:
                 done = request.done_status
@@ -248,7 +260,9 @@ class Transport:
             response = await self._exchange(request)
         except FOREIGN as error:
             LOG.debug("%s to %s: %s", request.method, request.call.operation, type(error).__name__)
-            raise from_exception(error, request.call, tries) from _harmless(error)
+            raise from_exception(error, request.call, tries, proxy=self.proxy) from _harmless(error)
+        now = self._clock()
+        self.clock_ahead = clock_ahead(response.headers, now)
         LOG.debug(
             "%s to %s: %d in %.3f s",
             request.method,
@@ -263,7 +277,9 @@ class Transport:
             # The status alone says enough where its explanation cannot be read.
             with suppress(Failure):
                 body = await self._read_all(response, _MAX_ERROR_BYTES, request.call, tries)
-        raise from_answer(response.status, response.headers, body, request.call, tries, now=self._clock())
+        raise from_answer(
+            response.status, response.headers, body, request.call, tries, now=now, proxy=self.proxy
+        )
 
     async def _exchange(self, request: Request) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -273,6 +289,10 @@ class Transport:
         headers = dict(request.headers)
         if request.size is not None:
             headers["Content-Length"] = str(request.size)
+        proxy = self.proxy
+        if proxy is not None and self.url.startswith("http:"):
+            # Without a tunnel the proxy reads the request itself.
+            headers |= proxy.headers
         upload: _Upload | None = None
         try:
             # aiohttp's own limits do not cover a server that stops reading.
@@ -285,6 +305,8 @@ class Transport:
                     headers=headers,
                     data=upload,
                     allow_redirects=False,
+                    proxy=None if proxy is None else proxy.url,
+                    proxy_headers=None if proxy is None else proxy.headers,
                 )
         except FOREIGN:
             if upload is not None and upload.error is not None:
@@ -303,7 +325,7 @@ class Transport:
         try:
             return await response.content.readany()
         except FOREIGN as error:
-            raise from_exception(error, call, tries) from _harmless(error)
+            raise from_exception(error, call, tries, proxy=self.proxy) from _harmless(error)
 
     async def _read_all(self, response: aiohttp.ClientResponse, limit: int, call: Call, tries: int) -> bytes:
         gunzip = Gunzip() if is_gzip(response) else None

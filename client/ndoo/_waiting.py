@@ -72,10 +72,11 @@ class Waiting:
             if not failed_looks:
                 await self._check_awaited()
             due_in = await self._inbox.due_in()
-            if left <= 0 and (self._inbox.looked or due_in > _GRACE):
+            patience = left if self._inbox.looked else max(left, _GRACE)
+            if left <= 0 and due_in > patience:
                 raise self._pending(waited, due_in)
             self._progress.waiting(waited, due_in)
-            await asyncio.sleep(min(due_in, max(left, _GRACE)))
+            await asyncio.sleep(min(due_in, patience))
 
     async def take(self) -> MessageHeaders | None:
         """Deal with what the last look has found; give the answer if it is there.

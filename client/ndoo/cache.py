@@ -1,195 +1,62 @@
 """The temporary cache: a cleaned list that stops working when it expires.
 
-The file format is the project's own (design.md, "Temporary-cache file")::
-
-    #ndoo-temporary-cache 1
-    #created 2026-11-22T10:00:00Z
-    #expires 2026-12-13T10:00:00Z
-    #mailbox X26ABC1
-    #local-id weekly-0001
-    9991234567,
-    #end records=1 sha256=HEX hmac=HEX
-
-``sha256`` covers the record bytes; ``hmac`` is keyed with the mailbox password and covers every byte
-before `` hmac=``. A file that was cut, changed or made for another mailbox is refused, and so is one
-that is past its expiry: there is no override (ndoo-service.md, "Temporary-cache file").
+A file that was cut, changed or made for another mailbox is refused, and so is one that is past its expiry:
+there is no override (ndoo-service.md, "Temporary-cache file"). The file itself is in ``ndoo._cache_file``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
+from ndoo._cache_file import (
+    CacheHeader,
+    CacheStatus,
+    CacheWriter,
+    open_cache,
+    read_first_lines,
+    read_frame,
+    read_numbers,
+    verified_records,
+)
 from ndoo.errors import CacheAltered, CacheError, CacheExpired
-from ndoo.lists import BLOCK_BYTES, Mask, NumberRule, Numbers, NumberSet, RecordReader, parse_number
+from ndoo.lists import Mask, NumberRule, Numbers, NumberSet, RecordReader, parse_number
 from ndoo.output import write_output
+
+__all__ = [
+    "CLOCK_SLACK",
+    "CacheHeader",
+    "CacheStatus",
+    "CacheWriter",
+    "TemporaryCache",
+    "check_replaceable",
+    "check_times",
+    "read_header",
+    "read_status",
+]
 
 CLOCK_SLACK: Final = timedelta(days=1)
 """How far a computer's clock may be behind the cache's maker before it is refused as wrong."""
-
-_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
-_MAX_HEADER_BYTES: Final = 4096
-_MAX_TRAILER_BYTES: Final = 256
-_HEADER = re.compile(
-    rb"#ndoo-temporary-cache 1\n"
-    rb"#created (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n"
-    rb"#expires (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n"
-    rb"#mailbox ([^\r\n]+)\n"
-    rb"#local-id ([^\r\n]+)\n"
-)
-_TRAILER = re.compile(rb"(#end records=(\d{1,15}) sha256=([0-9a-f]{64})) hmac=([0-9a-f]{64})\n")
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-# -- writing ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CacheHeader:
-    """What a cache says about itself. Times need a zone; they are kept to the second, in UTC."""
-
-    created: datetime
-    expires: datetime
-    mailbox: str
-    local_id: str
-
-    def __post_init__(self) -> None:
-        """Refuse what could not be read back.
-
-        Raises:
-            ValueError: a time without a zone; a mailbox or local id that is empty or holds a line break.
-        """
-        for name in ("created", "expires"):
-            time: datetime = getattr(self, name)
-            if time.tzinfo is None:
-                raise ValueError(f"{name} needs a time zone")
-            object.__setattr__(self, name, time.astimezone(UTC).replace(microsecond=0))
-        if len(self.to_bytes()) > _MAX_HEADER_BYTES or not _HEADER.fullmatch(self.to_bytes()):
-            raise ValueError("mailbox and local id must be one line of text each, of a reasonable length")
-
-    def to_bytes(self) -> bytes:
-        """Give the file's first lines."""
-        return (
-            "#ndoo-temporary-cache 1\n"
-            f"#created {self.created.strftime(_TIME_FORMAT)}\n"
-            f"#expires {self.expires.strftime(_TIME_FORMAT)}\n"
-            f"#mailbox {self.mailbox}\n"
-            f"#local-id {self.local_id}\n"
-        ).encode()
-
-
-class CacheWriter:
-    """Makes a cache file's bytes as a stream: ``start``, ``records`` any number of times, ``finish``."""
-
-    __slots__ = ("_count", "_header", "_hmac", "_sha256")
-
-    def __init__(self, header: CacheHeader, password: str) -> None:
-        self._header = header
-        self._hmac = hmac.new(password.encode(), digestmod=hashlib.sha256)
-        self._sha256 = hashlib.sha256()
-        self._count = 0
-
-    def start(self) -> bytes:
-        """Give the header lines, which come first."""
-        data = self._header.to_bytes()
-        self._hmac.update(data)
-        return data
-
-    def records(self, data: bytes) -> bytes:
-        """Pass records through, counting and hashing them; each must end in a line feed."""
-        self._count += data.count(b"\n")
-        self._sha256.update(data)
-        self._hmac.update(data)
-        return data
-
-    def finish(self) -> bytes:
-        """Give the last line."""
-        data = f"#end records={self._count} sha256={self._sha256.hexdigest()}".encode()
-        self._hmac.update(data)
-        return data + f" hmac={self._hmac.hexdigest()}\n".encode()
-
-
 # -- looking at a cache -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStatus:
-    """What a cache file says about itself; read without the password, so nothing of it is proven."""
+def read_header(path: Path) -> CacheHeader:
+    """Read the first lines of a cache, also of one whose end is missing.
 
-    created: datetime
-    expires: datetime
-    records: int
-    mailbox: str
-    local_id: str
-
-    def expired(self, now: datetime) -> bool:
-        """Tell whether the cache must not be used any more at ``now``."""
-        return now >= self.expires
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where the records lie in a cache file, and what stands around them."""
-
-    header: bytes
-    records_end: int
-    signed_trailer: bytes
-    sha256: str
-    hmac: str
-    status: CacheStatus
-
-
-def _read_frame(path: Path, stream: BinaryIO) -> _Frame:
-    start = stream.read(_MAX_HEADER_BYTES)
-    header = _HEADER.match(start)
-    if header is None:
-        if start.startswith(b"#ndoo-temporary-cache 1\n"):
-            raise CacheAltered(path, "this temporary cache was cut short or changed; make a new one")
-        raise CacheError(path, "is not a temporary cache of a kind known here; its first line tells")
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(header.end(), size - _MAX_TRAILER_BYTES))
-    ending = stream.read()
-    # No record holds a "#", so that the last one starts the trailer.
-    trailer = _TRAILER.fullmatch(ending, max(0, ending.rfind(b"#")))
-    if trailer is None:
-        raise CacheAltered(
-            path, "this temporary cache was cut short: its last line is not whole; fetch it again"
-        )
-    created, expires, mailbox, local_id = header.groups()
-    try:
-        status = CacheStatus(
-            _parse_time(created), _parse_time(expires), int(trailer[2]), mailbox.decode(), local_id.decode()
-        )
-    except ValueError as error:
-        raise CacheAltered(path, "this temporary cache's header was changed; make a new one") from error
-    records_end = size - len(trailer[0])
-    return _Frame(header[0], records_end, trailer[1], trailer[3].decode(), trailer[4].decode(), status)
-
-
-def _parse_time(text: bytes) -> datetime:
-    return datetime.strptime(text.decode(), _TIME_FORMAT).replace(tzinfo=UTC)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb") as stream:
-            yield stream
-    except FileNotFoundError as error:
-        raise CacheError(path, "no such temporary cache") from error
-    except OSError as error:
-        raise CacheError(path, f"cannot be read: {error.strerror}") from error
+    Raises:
+        CacheAltered: they are cut short or damaged.
+        CacheError: no such file, or not a temporary cache.
+    """
+    with open_cache(path) as stream:
+        return read_first_lines(path, stream)[1]
 
 
 def read_status(path: Path) -> CacheStatus:
@@ -199,8 +66,51 @@ def read_status(path: Path) -> CacheStatus:
         CacheAltered: the file is cut short or its header is damaged.
         CacheError: no such file, or not a temporary cache.
     """
-    with _open(path) as stream:
-        return _read_frame(path, stream).status
+    with open_cache(path) as stream:
+        return read_frame(path, stream).status
+
+
+def check_replaceable(path: Path, mailbox: str) -> None:
+    """Refuse to put a cache in the place of anything but another of the same mailbox, sound or not.
+
+    Raises:
+        CacheError: ``path`` is another file, another mailbox's cache, or one whose first lines are damaged.
+    """
+    if not path.exists():
+        return
+    try:
+        found = read_header(path)
+    except CacheAltered:
+        raise
+    except CacheError as error:
+        raise CacheError(
+            path, f"not replaced, for it {error.reason}", "choose another name with -o"
+        ) from error
+    if found.mailbox != mailbox:
+        raise CacheError(
+            path,
+            f"not replaced, for it is a temporary cache of mailbox {found.mailbox}, and this is {mailbox}",
+            "choose another name with -o, or set NDOO_MAILBOX",
+        )
+
+
+def check_times(path: Path, status: CacheStatus, now: datetime) -> None:
+    """Refuse a cache that must not be used at ``now``.
+
+    Raises:
+        CacheExpired: past its expiry.
+        CacheError: made more than ``CLOCK_SLACK`` after ``now``: a clock set back could keep an expired
+            cache alive.
+    """
+    if status.expired(now):
+        raise CacheExpired(path, status.expires)
+    if now < status.created - CLOCK_SLACK:
+        raise CacheError(
+            path,
+            f"this temporary cache was made at {status.created:%Y-%m-%d %H:%M} UTC, still to come by this "
+            "computer's clock",
+            "set the clock, or start the simulator that made it",
+        )
 
 
 # -- using a cache ----------------------------------------------------------------------------------
@@ -224,31 +134,51 @@ class TemporaryCache:
         self._now = now
 
     @classmethod
-    def load(cls, path: Path, password: str, now: Callable[[], datetime] = _utc_now) -> TemporaryCache:
+    def load(
+        cls,
+        path: Path,
+        password: str,
+        now: Callable[[], datetime] = _utc_now,
+        *,
+        mailbox: str | None = None,
+    ) -> TemporaryCache:
         """Read a cache and verify every byte of it.
+
+        Ten million numbers take half a second and, once loaded, about 100 MB.
 
         Args:
             path: the file.
             password: of the mailbox the cache was made for.
             now: gives the present time, with a zone; asked again at each use.
+            mailbox: refuse a cache that was made for another one than this. A cache is locked with the
+                password only, and two mailboxes may have the same.
 
         Raises:
-            CacheAltered: cut short, changed after it was made, or made with another password.
+            CacheAltered: cut short, changed after it was made, or made for another mailbox or password.
             CacheExpired: past its expiry.
-            CacheError: no such file, not a temporary cache, or a computer clock that cannot be right.
+            CacheError: no such file, not a temporary cache, or a clock that cannot be right.
         """
-        with _open(path) as stream:
-            frame = _read_frame(path, stream)
-            numbers = NumberSet.from_arrays(_verified_records(path, stream, frame, password))
-        cache = cls(path, frame.status, numbers, now)
-        cache._refuse_expired()
-        if now() < frame.status.created - CLOCK_SLACK:
-            raise CacheError(
-                path,
-                f"made at {cache.created:%Y-%m-%d %H:%M} UTC, still to come by this computer's clock; "
-                "set the clock",
-            )
-        return cache
+        with open_cache(path) as stream:
+            frame = read_frame(path, stream)
+            _refuse_foreign(path, frame.status, mailbox)
+            numbers = NumberSet(read_numbers(path, stream, frame, password))
+        check_times(path, frame.status, now())
+        return cls(path, frame.status, numbers, now)
+
+    @staticmethod
+    def verify(path: Path, password: str, *, mailbox: str | None = None) -> CacheStatus:
+        """Check every byte of a cache in flat memory, whether it has expired or not; see :meth:`load`.
+
+        Raises:
+            CacheAltered: cut short, changed after it was made, or made for another mailbox or password.
+            CacheError: no such file, or not a temporary cache.
+        """
+        with open_cache(path) as stream:
+            frame = read_frame(path, stream)
+            _refuse_foreign(path, frame.status, mailbox)
+            for _ in verified_records(path, stream, frame, password):
+                pass
+        return frame.status
 
     @staticmethod
     def create(
@@ -322,42 +252,23 @@ class TemporaryCache:
             CacheExpired: the cache has expired since it was loaded.
         """
         self._refuse_expired()
-        parsed = parse_number(number, NumberRule.DIGITS)[0] if isinstance(number, str) else number
-        return parsed is not None and parsed in self._numbers
+        if isinstance(number, str):
+            parsed = parse_number(number, NumberRule.DIGITS)[0]
+            return parsed is not None and parsed in self._numbers
+        return number in self._numbers
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def _refuse_expired(self) -> None:
-        if self._status.expired(self._now()):
+        if self._now() >= self._status.expires:
             raise CacheExpired(self._path, self.expires)
 
 
-def _verified_records(path: Path, stream: BinaryIO, frame: _Frame, password: str) -> Iterator[Numbers]:
-    """Give the numbers of a cache; ends in an exception unless every byte proves to be as it was made."""
-    sha256 = hashlib.sha256()
-    keyed = hmac.new(password.encode(), frame.header, hashlib.sha256)
-
-    def record_bytes() -> Iterator[bytes]:
-        left = frame.records_end - stream.seek(len(frame.header))
-        while left and (data := stream.read(min(left, BLOCK_BYTES))):
-            sha256.update(data)
-            keyed.update(data)
-            left -= len(data)
-            yield data
-
-    count = 0
-    sound = True
-    for block in RecordReader(NumberRule.DIGITS).read(record_bytes()):
-        sound = sound and bool(block.valid.all())
-        count += len(block)
-        yield block.numbers
-    keyed.update(frame.signed_trailer)
-    if not (sound and count == frame.status.records and sha256.hexdigest() == frame.sha256):
-        raise CacheAltered(path, "this temporary cache was changed after it was made; make a new one")
-    if not hmac.compare_digest(keyed.hexdigest(), frame.hmac):
+def _refuse_foreign(path: Path, status: CacheStatus, mailbox: str | None) -> None:
+    if mailbox is not None and status.mailbox != mailbox:
         raise CacheAltered(
             path,
-            "this temporary cache was made for another mailbox or password, or its header was changed; "
-            "make a new one",
+            f"this temporary cache was made for mailbox {status.mailbox}, and this is {mailbox}",
+            "set NDOO_MAILBOX, or make your own under another name with 'ndoo cache refresh LIST -o FILE'",
         )

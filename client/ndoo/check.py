@@ -167,7 +167,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
         rule: what counts as a valid number.
         skip_invalid: leave out rows with invalid numbers, instead of refusing the list.
         repair: give numbers of nine digits the leading zero that a spreadsheet took from them.
-        force: ``output`` may exist, and will be replaced.
+        force: ``output`` may exist, and will be replaced, by whichever run collects the answer.
         progress: told how much of the list has been read and sent; see :mod:`ndoo.progress`.
         inbox: the inbox that others collect from too; by default its own.
 
@@ -213,6 +213,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             duplicates=prepared.duplicates,
             repaired=prepared.repaired,
             repair=repair,
+            replace=force,
         )
         await greet(mailbox, journal)
         submission = await take_local_id(mailbox, journal, draft, part)
@@ -256,7 +257,8 @@ async def collect(
         submission: as the journal gave it; its ``output`` may have been replaced by another.
         service: the service; how often to look, and how long a cache made here lasts.
         timeout: longest wait in seconds; 0 looks once, None waits for ever.
-        force: replace the output if it exists. An output left by an earlier try is replaced anyway.
+        force: replace the output if it exists. One that was allowed to be replaced at the submission, or was
+            left by an earlier try, is replaced anyway.
         progress: told of waiting, receiving and filtering; see :mod:`ndoo.progress`.
         inbox: one for several submissions that are collected after each other, so that they share looks into
             the inbox; by default its own.
@@ -286,7 +288,8 @@ async def collect(
         outcome = Outcome.from_json(submission.outcome)
     else:
         # Once an answer is recorded, what stands under the output's name is what an earlier try left there.
-        force = force or (bool(submission.answer_id) and output == recorded.output)
+        ours = recorded.replace or bool(submission.answer_id)
+        force = force or (ours and output == recorded.output)
         await asyncio.to_thread(check_output, submission.source, output, force)
         answer = await Waiting(inbox, journal, submission, progress).answer(timeout)
         target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force, progress)
@@ -358,7 +361,7 @@ async def _fetch(
     if await asyncio.to_thread(aside.exists):
         raise _refused(submission, answer_id, "was looked at before and refused", aside)
     submitted = await asyncio.to_thread(read_submitted, journal.list_of(local_id))
-    with open_part(journal.folder / f"{local_id}-answer.dat") as (file, part):
+    with open_part(journal.answer_of(local_id)) as (file, part):
         body = AnswerBody(file, part, submission, submitted)
         try:
             async with mailbox.receive(answer_id) as message:

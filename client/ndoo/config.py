@@ -1,17 +1,19 @@
-"""Settings: ``NDOO_*`` variables first, then ``ndoo.toml``, then what the profile brings, then the default.
+"""Settings: ``NDOO_*`` variables first, then ``ndoo.toml``, the keyring, the profile's, the default.
 
 One file is read: ``ndoo.toml`` in the current folder, or else the one in the user's configuration folder
-(on Linux ``~/.config/ndoo``). See design.md, "Settings". Secrets come from either, never from the command
-line; a file that holds one must be readable by its owner only.
+(on Linux ``~/.config/ndoo``). See design.md, "Settings". Secrets come from either, or from the system's
+keyring where ``secrets`` says so, never from the command line; a file that holds one must be readable by its
+owner only.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +26,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ndoo._proxy import mask, read_proxy
+from ndoo._secrets import WORDS, read_secrets
 from ndoo.errors import ConfigError
+from ndoo.output import write_output
 from ndoo.protocol import base_url
 
 CONFIG_FILE: Final = "ndoo.toml"
@@ -41,6 +46,13 @@ class Profile(StrEnum):
     SIM = "sim"
     INT = "int"
     LIVE = "live"
+
+
+class SecretStore(StrEnum):
+    """Where the password and the shared key are kept, unless the environment has them."""
+
+    FILE = "file"
+    KEYRING = "keyring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,12 @@ _REQUIRED: Final = ("mailbox", "password", "shared_key", "cert", "key")
 """What the real MESH cannot be reached without, and no profile can know."""
 
 
+def _usable_proxy(address: SecretStr) -> SecretStr:
+    if text := address.get_secret_value().strip():
+        read_proxy(text)
+    return address
+
+
 _MailboxId = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text.strip().upper())]
 _Path = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -99,6 +117,12 @@ class Settings(BaseSettings):
     cert: _Path | None = Field(None, description="PEM file of your client certificate")
     key: _Path | None = Field(None, description="PEM file of its private key")
     ca: _Path | None = Field(None, description="PEM file of the authorities to trust, not the system's")
+    proxy: Annotated[SecretStr, AfterValidator(_usable_proxy)] | None = Field(
+        None, description="address of an HTTP proxy, or none"
+    )
+    secrets: SecretStore = Field(
+        SecretStore.FILE, description="where password and shared key are kept: file or keyring"
+    )
     service_mailbox: _MailboxId = Field(description="mailbox of the opt-out service")
     data: _Path = Field(
         default_factory=lambda: platformdirs.user_data_path("ndoo"),
@@ -123,10 +147,11 @@ class Settings(BaseSettings):
         if profile in (Profile.INT, Profile.LIVE) and missing:
             raise PydanticCustomError(
                 "missing_settings",
-                "profile {profile} needs {variables}: set them in the environment, or as {keys} in {file}",
+                "profile {profile} needs {variables}: set them in the environment, or as {keys} in {file}; "
+                "'ndoo init' asks for all that is needed",
                 {
                     "profile": profile.value,
-                    "variables": ", ".join(map(_variable, missing)),
+                    "variables": ", ".join(map(variable, missing)),
                     "keys": ", ".join(missing),
                     "file": CONFIG_FILE,
                 },
@@ -153,7 +178,45 @@ class Settings(BaseSettings):
         """Order the sources; the first that has a setting wins."""
         path = config_path()
         from_file = InitSettingsSource(settings_cls, _read_file(path) if path else {})
-        return init_settings, env_settings, from_file, _ProfileDefaults(settings_cls)
+        return (
+            init_settings,
+            env_settings,
+            from_file,
+            _KeyringSecrets(settings_cls),
+            _ProfileDefaults(settings_cls),
+        )
+
+
+class _KeyringSecrets(PydanticBaseSettingsSource):
+    """The secrets that neither environment nor file have, where the settings say that the keyring does."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        # Asked for by the base class; the whole mapping is given at once below.
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        state = self.current_state
+        profile = _profile_of(state)
+        wanted = [name for name in WORDS if name not in state]
+        if state.get("secrets") != SecretStore.KEYRING or profile is None or not wanted:
+            return {}
+        given = _DEFAULTS[profile] | state
+        mailbox = str(given.get("mailbox", "")).strip().upper()
+        try:
+            url = base_url(str(given["url"]))
+        except ValueError:
+            return {}  # the settings are refused for that, and the keyring is left alone
+        if not mailbox:
+            return {}  # the same
+        found = read_secrets(wanted, url, mailbox)
+        if missing := [name for name in wanted if name not in found]:
+            raise ConfigError(
+                f"the keyring holds no {' and no '.join(WORDS[name] for name in missing)} of mailbox "
+                f"{mailbox} at "
+                f"{url}; keep {'it' if len(missing) == 1 else 'them'} there with 'ndoo init', or set "
+                f"{' and '.join(map(variable, missing))}"
+            )
+        return dict(found)
 
 
 class _ProfileDefaults(PydanticBaseSettingsSource):
@@ -204,7 +267,10 @@ def _read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     readable_by_others = os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO)
-    if readable_by_others and (held := sorted(SECRETS & values.keys())):
+    held = sorted(SECRETS & values.keys())
+    if "@" in str(values.get("proxy")):
+        held.append("a proxy's password")
+    if readable_by_others and held:
         raise ConfigError(f"{path} holds {' and '.join(held)} but others may read it; run: chmod 600 {path}")
     for name in _PATHS & values.keys():
         if isinstance(values[name], str):
@@ -221,12 +287,56 @@ def _profile_of(values: dict[str, Any]) -> Profile | None:
         return None
 
 
-def _variable(name: str) -> str:
+def profile_defaults(profile: Profile) -> Mapping[str, str]:
+    """Give the settings a profile brings along, by name."""
+    return _DEFAULTS[profile]
+
+
+def source_of(name: str, settings: Settings) -> str:
+    """Say where a setting's value came from, for people."""
+    if any(each.upper() == variable(name) and os.environ[each] for each in os.environ):
+        return variable(name)
+    path = config_path()
+    if path is not None and name in _read_file(path):
+        return str(path)
+    if name in SECRETS and settings.secrets is SecretStore.KEYRING:
+        return "the keyring"
+    return f"profile {settings.profile}"
+
+
+def write_settings(path: Path, values: Mapping[str, str], *, force: bool = False) -> None:
+    """Write ``ndoo.toml``, readable by its owner only; it is there whole or not at all.
+
+    Raises:
+        OutputExists: ``path`` exists and ``force`` is not given.
+        ConfigError: it cannot be written, or a value is not text.
+    """
+    lines = ["# Settings of ndoo, made by 'ndoo init'; 'ndoo doctor' tests them."]
+    lines += [f"{name} = {toml_string(value)}" for name, value in values.items()]
+    try:
+        content = ("\n".join(lines) + "\n").encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{path}: not written, for a value has characters that are not text") from None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    with write_output(path, force) as file:
+        file.write(content)
+
+
+def toml_string(text: str) -> str:
+    """Write a text as TOML's basic string, which is JSON's but for one character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a setting."""
     return PREFIX + name.upper()
 
 
 def _refuse_unknown_variables() -> None:
-    known = sorted(map(_variable, Settings.model_fields))
+    known = sorted(map(variable, Settings.model_fields))
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise ConfigError(
@@ -252,20 +362,26 @@ def _explained(error: ValidationError, *, given: bool) -> Iterator[str]:
             # Only an unknown profile leaves these unset, and that is what is reported.
             continue
         else:
-            shown = "(hidden)" if name in SECRETS else repr(item["input"])
+            shown = _shown(name, item["input"])
             place = "--profile" if given and name == "profile" else _place(name)
             yield f"{place} = {shown}: {_allowed(item)}"
 
 
+def _shown(name: str, value: object) -> str:
+    if name in SECRETS:
+        return "(hidden)"
+    return repr(mask(value)) if name == "proxy" and isinstance(value, str) else repr(value)
+
+
 def _place(name: str) -> str:
-    in_environment = any(variable.upper() == _variable(name) for variable in os.environ)
-    return _variable(name) if in_environment else f"{config_path()}: {name}"
+    in_environment = any(each.upper() == variable(name) for each in os.environ)
+    return variable(name) if in_environment else f"{config_path()}: {name}"
 
 
 def _allowed(item: ErrorDetails) -> str:
     match item["type"]:
         case "enum":
-            return f"must be {', '.join(Profile)}".replace(", live", " or live")
+            return f"must be {item['ctx']['expected'].replace(chr(39), '')}"
         case "string_too_short" | "too_short":
             return "must not be empty"
         case "string_type":

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from ndoo import _journal_sql as sql
 from ndoo.errors import CheckError, ConfigError, LocalIdTaken, SubmissionUnknown
-from ndoo.output import sync_folder
+from ndoo.output import remove_abandoned, sync_folder
 from ndoo.submission import COMES_FROM, Draft, Form, Stage, Submission, Visits
 
 __all__ = ["Draft", "Form", "Journal", "Stage", "Submission", "Visits"]
@@ -86,6 +86,10 @@ class Journal:
     def list_of(self, local_id: str) -> Path:
         """Name the file that a submission's list is kept in; it is gone when the submission has ended."""
         return self.folder / f"{local_id}.dat"
+
+    def answer_of(self, local_id: str) -> Path:
+        """Name what a submission's answer is taken in as, before it is looked at; see ``open_part``."""
+        return self.folder / f"{local_id}-answer.dat"
 
     def refused(self, local_id: str, message_id: str) -> Path:
         """Name the file that the body of an answer is kept in which was refused, for people to look at."""
@@ -182,6 +186,7 @@ class Journal:
         ended = self._step(local_id, stage, finished_at=self.now(), note=_as_text(note))
         with self._keeping():
             self.list_of(local_id).unlink(missing_ok=True)
+        remove_abandoned(self.answer_of(local_id))
         return ended
 
     def get(self, local_id: str) -> Submission:
@@ -323,6 +328,7 @@ _FROM_VALUE: Final[dict[str, Callable[[Any], Any]]] = {
     "receipt_at": datetime.fromisoformat,
     "finished_at": datetime.fromisoformat,
     "repair": bool,
+    "replace": bool,
     "remarks": lambda text: tuple(json.loads(text)),
 }
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from operator import index
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -79,6 +80,8 @@ class Fault(IntEnum):
     NOT_DIGITS = 3
     CHECK_DIGIT = 4
     SCIENTIFIC = 5
+    LOST_ZERO = 6
+    """Nine digits that are a valid number with a zero in front: told of people's own files only."""
 
     @property
     def reason(self) -> str:
@@ -90,6 +93,7 @@ _REASONS: Final = {
     Fault.NONE: "",
     Fault.BLANK: "blank",
     Fault.LENGTH: "not ten digits long (with nine, a leading zero may have been lost)",
+    Fault.LOST_ZERO: "nine digits: spreadsheets drop a leading zero (--repair puts it back)",
     Fault.NOT_DIGITS: "holds something other than digits",
     Fault.CHECK_DIGIT: "wrong check digit (a mistyped digit?)",
     Fault.SCIENTIFIC: "looks like Excel's 9.43E+09 (format the column as text and export it again)",
@@ -182,10 +186,12 @@ def select_rows(data: bytes, ends: Numbers, keep: Mask) -> bytes:
     """
     if keep.all():
         return data
-    lengths = np.diff(ends, prepend=0)
-    if (lengths == RECORD_BYTES).all():
+    if (np.diff(ends, prepend=0) == RECORD_BYTES).all():
         return np.frombuffer(data, RECORD)[keep].tobytes()
-    return np.frombuffer(data, np.uint8)[np.repeat(keep, lengths)].tobytes()
+    # Runs of neighbours are copied as one: where each begins, and where it ends.
+    turns = np.flatnonzero(np.diff(keep, prepend=False, append=False))
+    bounds = np.concatenate((np.zeros(1, np.int64), ends))[turns].tolist()
+    return b"".join([data[start:stop] for start, stop in zip(bounds[::2], bounds[1::2], strict=True)])
 
 
 def read_records(data: bytes, rule: NumberRule, first_line: int = 1) -> RecordBlock:
@@ -339,7 +345,8 @@ class NumberSet:
 
     _MAX_TABLE_BITS: Final = 27
     _PIECE: Final = 65_536
-    _GOLDEN: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
+    _GOLDEN: Final = 0x9E37_79B9_7F4A_7C15
+    _ALL_64: Final = (1 << 64) - 1
 
     def __init__(self, numbers: Numbers) -> None:
         """Take over ``numbers``, shape (n,), which is sorted in place; see ``from_arrays``."""
@@ -352,7 +359,7 @@ class NumberSet:
         self._span = int(numbers[-1]) - self._first + 1 if self._count else 0
         table_bits = min(self._MAX_TABLE_BITS, (16 * self._count).bit_length())
         exact = self._span <= 1 << self._MAX_TABLE_BITS
-        self._shift = None if exact else np.uint64(64 - table_bits)
+        self._shift = None if exact else 64 - table_bits
         self._bits = np.zeros((self._span if exact else 1 << table_bits) // 8 + 1, np.uint8)
         for start in range(0, self._count, self._PIECE):
             slots = self._slots(numbers[start : start + self._PIECE])
@@ -370,7 +377,7 @@ class NumberSet:
     def _slots(self, numbers: Numbers) -> Numbers:
         if self._shift is None:
             return numbers - self._first
-        return ((numbers.view(np.uint64) * self._GOLDEN) >> self._shift).view(np.int64)
+        return ((numbers.view(np.uint64) * np.uint64(self._GOLDEN)) >> np.uint64(self._shift)).view(np.int64)
 
     def contains(self, numbers: Numbers) -> Mask:
         """Tell which of ``numbers``, shape (n,), are in the set."""
@@ -410,7 +417,15 @@ class NumberSet:
         return np.concatenate([np.zeros(0, np.int64), *found])[:limit]
 
     def __contains__(self, number: int) -> bool:
-        return bool(self._contains_piece(np.array([number], np.int64))[0])
+        # As _contains_piece, in Python's own integers: an array of one would take ten times as long.
+        number = index(number)
+        offset = number - self._first
+        if not 0 <= offset < self._span:
+            return False
+        slot = offset if self._shift is None else (number * self._GOLDEN & self._ALL_64) >> self._shift
+        if not self._bits.item(slot >> 3) >> (slot & 7) & 1:
+            return False
+        return self._shift is None or self._sorted.item(self._sorted.searchsorted(number)) == number
 
     def __len__(self) -> int:
         return self._count

@@ -55,11 +55,9 @@ def open_part(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     Raises:
         ConfigError: nothing can be created in the folder.
     """
-    # Of fixed length, since the name may have all the characters a name can have, and in any encoding.
-    prefix = f".ndoo-{sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
-    _remove_abandoned(path.parent, prefix)
+    remove_abandoned(path)
     try:
-        out, part = _make(path.parent, prefix)
+        out, part = _make(path.parent, _prefix(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     try:
@@ -91,10 +89,10 @@ def _claim(file: BinaryIO) -> bool:
     return True
 
 
-def _remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove the temporary files whose process has ended without doing so; none is worth failing for."""
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes that were killed have left of ``path``; nothing of it is worth failing for."""
     with suppress(OSError):
-        for part in folder.glob(f"{prefix}*.part"):
+        for part in path.parent.glob(f"{_prefix(path)}*.part"):
             with suppress(OSError):
                 if sys.platform == "win32":
                     part.unlink()  # refused there while it is in use
@@ -102,6 +100,11 @@ def _remove_abandoned(folder: Path, prefix: str) -> None:
                     with part.open("rb") as file:
                         if _claim(file):
                             part.unlink()
+
+
+def _prefix(path: Path) -> str:
+    # Of fixed length, since the name may have all the characters a name can have, and in any encoding.
+    return f".ndoo-{sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
 def sync_folder(folder: Path) -> None:

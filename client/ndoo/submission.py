@@ -60,7 +60,7 @@ class Draft:
     ``skipped`` the rows of the source without a number and with an invalid one, ``duplicates`` those whose
     number stood in an earlier row, and ``repaired`` those that got back the leading zero they had lost.
     ``column`` is the NHS-number column, where one was named, ``rule`` what counted as a valid number, and
-    ``repair`` whether numbers might be repaired.
+    ``repair`` whether numbers might be repaired. With ``replace`` a file under the output's name may go.
     """
 
     subject: str
@@ -79,6 +79,7 @@ class Draft:
     duplicates: int = 0
     repaired: int = 0
     repair: bool = False
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,33 +7,26 @@ not an NHS number is named by line and reason, never by content.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
+import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 
-from ndoo.errors import ColumnError, InvalidNumbers, UnreadableList
-from ndoo.lists import (
-    BLOCK_BYTES,
-    SEPARATORS,
-    Fault,
-    Faults,
-    Mask,
-    NumberRule,
-    Numbers,
-    format_records,
-    parse_number,
-    read_records,
-    select_rows,
-)
+from ndoo._cells import parse_cell, read_cells
+from ndoo._csv import CsvLayout, cut_rows, not_csv, read_column
+from ndoo._encodings import PLAIN, Encoding, drop_separators, find_encoding, read_text
+from ndoo.errors import ColumnError, UnreadableList
+from ndoo.lists import Fault, Faults, Mask, NumberRule, Numbers, read_records, select_rows
 
 try:
     from isal import igzip, isal_zlib
@@ -44,38 +37,70 @@ else:
     _open_gzip = igzip.open
     _BAD_GZIP = (gzip.BadGzipFile, zlib.error, cast("type[Exception]", isal_zlib.error))
 
-MAX_SAMPLES: Final = 20
-"""How many invalid records are named by line and reason."""
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called as a file is read: bytes done, bytes in all; of the file as it is, compressed or not."""
 
-_MAX_LINE_BYTES: Final = 2 * BLOCK_BYTES
+READ_BYTES: Final = 262_144
+"""How much is read at once: its arrays still fit the second-level cache."""
+
+_MAX_LINE_BYTES: Final = 1_500_000
 _HEAD_BYTES: Final = 65_536
-_BATCH_ROWS: Final = 16_384
-_DELIMITERS: Final = ",;\t"
 
 
-# -- bytes of a file --------------------------------------------------------------------------------
+# -- text of a file ---------------------------------------------------------------------------------
 
 _NOT_TEXT: Final = {
     b"PK\x03\x04": "is an Excel workbook or a ZIP archive; save the sheet as 'CSV UTF-8' and use that",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as 'CSV UTF-8' and use that",
     b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
-    codecs.BOM_UTF16_LE: "is UTF-16 text; save it as 'CSV UTF-8' and use that",
-    codecs.BOM_UTF16_BE: "is UTF-16 text; save it as 'CSV UTF-8' and use that",
 }
 
 
-def read_blocks(path: Path) -> Iterator[bytes]:
-    """Read a text file in blocks of at most ``BLOCK_BYTES``, uncompressed where its name ends in .gz.
+def read_blocks(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
+    """Read a file's text in blocks of a few hundred kilobytes, uncompressed where its name ends in .gz.
+
+    It is UTF-8 or Windows-1252, without a byte-order mark, also where the file is UTF-16.
 
     Raises:
         UnreadableList: missing, a folder, no permission, empty, not text, or gzip that is damaged.
     """
+    return _open_text(path, progress)[1]
+
+
+def _open_text(path: Path, progress: Progress | None = None) -> tuple[Encoding, Iterator[bytes]]:
+    """Look at the first block; tell the encoding, and give what ``read_blocks`` gives."""
+    raw = read_file(path, progress)
+    first = next(raw)
+    for magic, advice in _NOT_TEXT.items():
+        if first.startswith(magic):
+            raise UnreadableList(path, advice)
+    encoding = find_encoding(path, first)
+    return encoding, _checked(path, encoding.decode(path, chain([first], raw)))
+
+
+def _checked(path: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        if b"\0" in block:
+            raise UnreadableList(
+                path, "is not a text file, as .dat, .txt, .csv and .tsv are; export the list again"
+            )
+        yield block
+
+
+def read_file(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
+    """Read a file's bytes, of which there is at least one, uncompressed, whatever they are.
+
+    Raises:
+        UnreadableList: missing, a folder, no permission, empty, or gzip that is damaged.
+    """
     size = 0
     try:
-        with _open(path) as stream:
-            while block := stream.read(BLOCK_BYTES):
-                _check_text(path, block, first=not size)
+        with path.open("rb") as file, _uncompressed(path, file) as stream:
+            total = os.fstat(file.fileno()).st_size
+            while block := stream.read(READ_BYTES):
                 size += len(block)
+                if progress is not None:
+                    progress(file.tell(), total)
                 yield block
     except FileNotFoundError as error:
         raise UnreadableList(path, "no such file") from error
@@ -93,25 +118,16 @@ def read_blocks(path: Path) -> Iterator[bytes]:
         raise UnreadableList(path, "is empty")
 
 
-def _open(path: Path) -> BinaryIO:
+def _uncompressed(path: Path, file: BinaryIO) -> BinaryIO:
     if path.name.lower().endswith(".gz"):
-        return cast("BinaryIO", _open_gzip(path, "rb"))
-    return path.open("rb")
+        return cast("BinaryIO", _open_gzip(file, "rb"))
+    return file
 
 
-def _check_text(path: Path, block: bytes, *, first: bool) -> None:
-    if first:
-        for magic, advice in _NOT_TEXT.items():
-            if block.startswith(magic):
-                raise UnreadableList(path, advice)
-    if b"\0" in block:
-        raise UnreadableList(path, "is not a text file; an NHS-number list is .dat, .txt or .csv text")
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Read a file in pieces that end where a line ends, save that the last may lack its line feed."""
+def _whole_lines(path: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Give text in pieces that end where a line ends, save that the last may lack its line feed."""
     held = b""
-    for block in read_blocks(path):
+    for block in blocks:
         cut = block.rfind(b"\n") + 1
         if cut:
             yield held + block[:cut]
@@ -132,14 +148,6 @@ def _after(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         size = max(0, size - len(piece))
 
 
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        # What Excel writes on Windows unless asked for UTF-8.
-        return data.decode("cp1252", "replace")
-
-
 # -- blocks of rows ---------------------------------------------------------------------------------
 
 
@@ -149,7 +157,7 @@ class NumberBlock:
 
     ``numbers`` (int64) is -1 where there are no ten digits; ``lines`` (int64) is the line, from 1, on
     which the row starts; ``faults`` (uint8) holds a ``Fault`` each. ``data`` is what the rows were read
-    from, and ``ends`` (int64) where each ends in it.
+    from, as UTF-8 if the file is UTF-16, and ``ends`` (int64) where each ends in it.
     """
 
     numbers: Numbers = field(repr=False)
@@ -157,6 +165,7 @@ class NumberBlock:
     faults: Faults
     data: bytes = field(repr=False)
     ends: Numbers = field(repr=False)
+    encoding: Encoding = PLAIN
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -169,20 +178,21 @@ class NumberBlock:
 
     def select(self, keep: Mask) -> bytes:
         """Give the rows to keep, shape (n,), byte for byte as they are in the file."""
-        return select_rows(self.data, self.ends, keep)
+        return self.encoding.encode(select_rows(self.data, self.ends, keep))
 
 
 @dataclass(frozen=True, slots=True)
 class NumberList:
     """A file of NHS numbers, ready to be read; iterating reads it from the start, block by block.
 
-    ``header`` is whatever stands before the first row: a byte-order mark, the names of the columns.
+    ``header`` is whatever stands before the first row, as it is in the file: a byte-order mark, the names
+    of the columns. ``read`` gives the blocks; which errors it raises, ``__iter__`` tells.
     """
 
     path: Path
     rule: NumberRule
     header: bytes
-    layout: CsvLayout | None
+    read: Callable[[], Iterator[NumberBlock]]
 
     def __iter__(self) -> Iterator[NumberBlock]:
         """Read the rows.
@@ -190,45 +200,38 @@ class NumberList:
         Raises:
             UnreadableList: the file turns out to be damaged, or not to be CSV, on the way.
         """
-        pieces = _after(_whole_lines(self.path), len(self.header))
-        if self.layout is None:
-            return _text_blocks(pieces, self.rule)
-        return _csv_blocks(self.path, pieces, self.layout, self.rule, self.header.count(b"\n"))
+        return self.read()
 
 
-def open_list(path: Path, column: str | None = None, rule: NumberRule = NumberRule.CHECKSUM) -> NumberList:
+def open_list(
+    path: Path,
+    column: str | None = None,
+    rule: NumberRule = NumberRule.CHECKSUM,
+    *,
+    progress: Progress | None = None,
+) -> NumberList:
     """Look at the start of a file of NHS numbers and tell how to read it.
 
     Args:
-        path: a .dat or .txt (one number a line) or a .csv, each also .gz.
-        column: a CSV's NHS-number column, by name (in any letter case) or by position from 1; by
-            default the one whose name says so.
+        path: a .dat or .txt (one number a line), a .csv or .tsv, or an .xlsx, each also .gz; text is UTF-8,
+            UTF-16 with a byte-order mark, or Windows-1252.
+        column: a table's NHS-number column, by name (in any letter case) or by position from 1; by
+            default the one whose name says so. A workbook's sheet may stand before it, as in
+            ``Sheet!Column`` or ``Sheet!``; by default it is the first that has such a column.
         rule: what counts as a valid number.
+        progress: told about every block as the list is iterated over.
 
     Raises:
         UnreadableList: the file cannot be read, or is not a list.
-        ColumnError: a CSV whose NHS-number column cannot be told; or a column of something else.
+        ColumnError: a table whose NHS-number column cannot be told; or a column of something else.
     """
-    head = _head(path)
-    mark = codecs.BOM_UTF8 if head.startswith(codecs.BOM_UTF8) else b""
-    kind = _kind(path)
-    if kind == ".csv":
-        layout, header = _csv_layout(path, head.removeprefix(mark), column, rule)
-        return NumberList(path, rule, mark + header, layout)
-    if kind not in (".dat", ".txt"):
-        raise UnreadableList(path, "is of an unknown kind; its name must end in .dat, .txt or .csv (or .gz)")
-    if column is not None:
-        raise ColumnError(path, "only a .csv file has columns to choose from; leave out --column", ())
-    return NumberList(path, rule, mark, None)
-
-
-def _head(path: Path) -> bytes:
-    head = b""
-    for piece in _whole_lines(path):
-        head += piece
-        if len(head) >= _HEAD_BYTES:
-            break
-    return head
+    opener = _OPENERS.get(_kind(path))
+    if opener is None:
+        _open_text(path)  # what is wrong with the file itself comes first
+        *others, last = _OPENERS
+        kinds = f"{', '.join(others)} or {last}"
+        raise UnreadableList(path, f"is of an unknown kind; its name must end in {kinds} (or .gz)")
+    return opener(path, column, rule, progress)
 
 
 def _kind(path: Path) -> str:
@@ -238,100 +241,75 @@ def _kind(path: Path) -> str:
 
 # -- text, one number a line ------------------------------------------------------------------------
 
-_LINE_SEPARATORS: Final = {code: drop for code, drop in SEPARATORS.items() if code != ord("\n")}
-_LINE_SEPARATOR_BYTES: Final = bytes(code for code in _LINE_SEPARATORS if code < 128)
+
+def _open_lines(path: Path, column: str | None, rule: NumberRule, progress: Progress | None) -> NumberList:
+    encoding, _ = _open_text(path)
+    if column is not None:
+        raise ColumnError(path, "only a table has columns to choose from; leave out --column", ())
+    return NumberList(path, rule, encoding.mark, partial(_read_lines, path, rule, progress))
 
 
-def _text_blocks(pieces: Iterator[bytes], rule: NumberRule) -> Iterator[NumberBlock]:
+def _read_lines(path: Path, rule: NumberRule, progress: Progress | None) -> Iterator[NumberBlock]:
+    encoding, blocks = _open_text(path, progress)
     next_line = 1
-    for piece in pieces:
+    for piece in _whole_lines(path, blocks):
         block = read_records(piece, rule, next_line)
         if block.faults.any():
-            plain = read_records(_without_separators(piece), rule, next_line)
+            # The lines remain, and the last is ended even if nothing is left of it.
+            ended = piece if piece.endswith(b"\n") else piece + b"\n"
+            plain = read_cells(drop_separators(ended), rule, next_line)
             block = replace(plain, data=piece, ends=block.ends)
         lines = np.arange(next_line, next_line + len(block), dtype=np.int64)
         next_line += len(block)
-        yield NumberBlock(block.numbers, lines, block.faults, block.data, block.ends)
+        yield NumberBlock(block.numbers, lines, block.faults, block.data, block.ends, encoding)
 
 
-def _without_separators(piece: bytes) -> bytes:
-    """Drop blanks and hyphens; the lines remain, and the last is ended even if nothing is left of it."""
-    ended = piece if piece.endswith(b"\n") else piece + b"\n"
-    if ended.isascii():
-        return ended.translate(None, _LINE_SEPARATOR_BYTES)
-    return _decode(ended).translate(_LINE_SEPARATORS).encode("ascii", "replace")
+# -- tables -----------------------------------------------------------------------------------------
 
 
-# -- CSV --------------------------------------------------------------------------------------------
+def _open_table(
+    delimiters: str, path: Path, column: str | None, rule: NumberRule, progress: Progress | None
+) -> NumberList:
+    encoding, blocks = _open_text(path)
+    head = b""
+    for piece in _whole_lines(path, blocks):
+        head += piece
+        if len(head) >= _HEAD_BYTES:
+            break
+    layout, header = _csv_layout(path, head, column, rule, delimiters)
+    return NumberList(
+        path,
+        rule,
+        encoding.mark + encoding.encode(header),
+        partial(_read_table, path, layout, header, rule, progress),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class CsvLayout:
-    """How a CSV is cut into cells, and which cell, from 0, holds the NHS number."""
-
-    delimiter: str
-    index: int
-
-
-def _csv_blocks(
-    path: Path, pieces: Iterator[bytes], layout: CsvLayout, rule: NumberRule, lines_before: int
+def _read_table(
+    path: Path, layout: CsvLayout, header: bytes, rule: NumberRule, progress: Progress | None
 ) -> Iterator[NumberBlock]:
-    raw = bytearray()  # what has been read and not yet been given as part of a block
-
-    def text_lines() -> Iterator[str]:
-        for piece in pieces:
-            raw.extend(piece)
-            yield from io.StringIO(_decode(piece))
-
-    def block(given: int) -> NumberBlock:
-        """Make a block of ``cells``, the rows that follow the first ``given`` lines."""
-        data_ends = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord("\n")) + 1
-        if not raw.endswith(b"\n"):
-            data_ends = np.append(data_ends, len(raw))
-        last_lines = np.array(row_ends, np.int64)
-        ends = data_ends[last_lines - given - 1].astype(np.int64)
-        data = bytes(raw[: ends[-1]])
-        del raw[: ends[-1]]
-        numbers, faults = _read_cells(cells, rule)
-        lines = np.concatenate((np.array([given], np.int64), last_lines[:-1])) + (1 + lines_before)
-        return NumberBlock(numbers, lines, faults, data, ends)
-
-    reader = csv.reader(text_lines(), delimiter=layout.delimiter, strict=True)
-    cells: list[str] = []
-    row_ends: list[int] = []  # the line, counted from the first row's, on which each row ends
-    given = 0
-    try:
-        for row in reader:
-            cells.append(row[layout.index] if layout.index < len(row) else "")
-            row_ends.append(reader.line_num)
-            if len(cells) == _BATCH_ROWS or len(raw) > 2 * _MAX_LINE_BYTES:
-                yield block(given)
-                given = row_ends[-1]
-                cells, row_ends = [], []
-    except csv.Error as error:
-        ended = row_ends[-1] if row_ends else given
-        raise _not_csv(path, lines_before + ended + 1, error) from error
-    if cells:
-        yield block(given)
+    encoding, blocks = _open_text(path, progress)
+    pieces = _after(_whole_lines(path, blocks), len(header))
+    for rows in cut_rows(path, pieces, layout, 1 + header.count(b"\n")):
+        numbers, faults = read_column(rows, rule)
+        yield NumberBlock(numbers, rows.lines, faults, rows.data, rows.ends, encoding)
 
 
-def _read_cells(cells: Sequence[str], rule: NumberRule) -> tuple[Numbers, Faults]:
-    text = "\n".join(cells)
-    if text.count("\n") >= len(cells):  # line breaks inside cells
-        text = "\n".join([cell.replace("\n", "") for cell in cells])
-    block = read_records((text.translate(_LINE_SEPARATORS) + "\n").encode("ascii", "replace"), rule)
-    return block.numbers, block.faults
+def _open_workbook(path: Path, column: str | None, rule: NumberRule, progress: Progress | None) -> NumberList:
+    from ndoo._workbook import open_workbook  # noqa: PLC0415 -- loads slowly, and imports this module
+
+    return open_workbook(path, column, rule, progress)
 
 
-def _not_csv(path: Path, line: int, error: csv.Error) -> UnreadableList:
-    """Say what is wrong with the row that starts on a line, from 1."""
-    if "new-line" in str(error):
-        advice = "a carriage return without a line feed; save the file as 'CSV UTF-8' again"
-    elif "field larger" in str(error):
-        advice = "a cell of more than 131,072 characters; is a quotation mark missing?"
-    else:
-        advice = "a quotation mark that is not closed or stands inside a cell; correct or export it again"
-    return UnreadableList(path, f"line {line}: not CSV: {advice}")
+# The one place where a file's kind decides how it is read: given path, column, rule and progress, each
+# gives a NumberList, whose ``read`` makes the NumberBlocks.
+_OPENERS: Final[dict[str, Callable[[Path, str | None, NumberRule, Progress | None], NumberList]]] = {
+    ".dat": _open_lines,
+    ".txt": _open_lines,
+    ".csv": partial(_open_table, ",;\t|"),
+    ".tsv": partial(_open_table, "\t"),
+    ".xlsx": _open_workbook,
+}
 
 
 # -- the NHS-number column of a CSV -----------------------------------------------------------------
@@ -339,35 +317,43 @@ def _not_csv(path: Path, line: int, error: csv.Error) -> UnreadableList:
 _COLUMN_NAME = re.compile(r"(?:patients?|pat|person|subject)?nhs(?:no|nr|num|numbers?|id)?")
 
 
-def _csv_layout(path: Path, head: bytes, column: str | None, rule: NumberRule) -> tuple[CsvLayout, bytes]:
+def _csv_layout(
+    path: Path, head: bytes, column: str | None, rule: NumberRule, delimiters: str
+) -> tuple[CsvLayout, bytes]:
     """Find delimiter, column and header (its bytes, or none) in the first lines of a CSV."""
-    text = _decode(head)
-    delimiter, row, line_count = _cut_first_row(path, text)
+    delimiter, row, line_count = _cut_first_row(path, read_text(head), delimiters)
     if not row:
         raise UnreadableList(path, "holds no NHS numbers, only empty rows")
-    numbered = [index for index, cell in enumerate(row) if parse_number(cell, rule)[0] is not None]
-    if column is not None:
-        index = _chosen_column(path, row, column)
-        # In doubt it is a row: one taken for a header would be in a filtered file unchecked.
-        is_word = parse_number(row[index], rule)[1] is Fault.NOT_DIGITS
-        has_header = bool(_matches(row, column)) or (is_word and not _is_patient(row))
-    else:
-        # Next to a number, "NHS" is what a patient's row says and not a column's name.
-        named = [] if numbered else [index for index, cell in enumerate(row) if _is_column_name(cell)]
-        candidates = named or numbered
-        if len(candidates) != 1:
-            raise _cannot_tell(path, row, candidates)
-        index = candidates[0]
-        has_header = bool(named)
+    index, has_header = find_column(path, row, column, rule)
     header = b"".join(io.BytesIO(head).readlines()[:line_count]) if has_header else b""
     return CsvLayout(delimiter, index), header
 
 
-def _cut_first_row(path: Path, text: str) -> tuple[str, list[str], int]:
+def find_column(path: Path, row: Sequence[str], column: str | None, rule: NumberRule) -> tuple[int, bool]:
+    """Find the NHS-number column, from 0, in a table's first row, and tell whether the row is a header.
+
+    Raises:
+        ColumnError: it cannot be told.
+    """
+    numbered = [index for index, cell in enumerate(row) if parse_cell(cell, rule)[0] is not None]
+    if column is not None:
+        index = _chosen_column(path, row, column)
+        # In doubt it is a row: one taken for a header would be in a filtered file unchecked.
+        is_word = parse_cell(row[index], rule)[1] is Fault.NOT_DIGITS
+        return index, bool(_matches(row, column)) or (is_word and not _is_patient(row))
+    # Next to a number, "NHS" is what a patient's row says and not a column's name.
+    named = [] if numbered else [index for index, cell in enumerate(row) if _is_column_name(cell)]
+    candidates = named or numbered
+    if len(candidates) != 1:
+        raise _cannot_tell(path, row, candidates)
+    return candidates[0], bool(named)
+
+
+def _cut_first_row(path: Path, text: str, delimiters: str) -> tuple[str, list[str], int]:
     """Find the delimiter that cuts the first row into the most cells, and read the row by it."""
     delimiter, row, line_count = "", list[str](), 0
     broken: list[UnreadableList] = []
-    for candidate in _DELIMITERS:
+    for candidate in delimiters:
         try:
             found, ended = _first_row(path, text, candidate)
         except UnreadableList as error:
@@ -388,10 +374,10 @@ def _first_row(path: Path, text: str, delimiter: str) -> tuple[list[str], int]:
     try:
         for row in reader:
             ended = reader.line_num
-            if any(cell.strip(" " + _DELIMITERS) for cell in row):
+            if any(cell.strip(" ,;\t|") for cell in row):
                 return row, ended
     except csv.Error as error:
-        raise _not_csv(path, ended + 1, error) from error
+        raise not_csv(path, ended + 1, error) from error
     return [], 0
 
 
@@ -449,59 +435,3 @@ def _shown(row: Sequence[str]) -> list[str]:
         f"column {position}" if hidden or not cell.strip() else repr(cell.strip())
         for position, cell in enumerate(row, 1)
     ]
-
-
-# -- a list to submit -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ListSummary:
-    """What was in a list: records written, blank rows, invalid rows and the first of their lines."""
-
-    records: int
-    blank: int
-    invalid: int
-    samples: tuple[tuple[int, str], ...]
-
-
-def prepare_list(
-    source: Path,
-    out: BinaryIO,
-    *,
-    column: str | None = None,
-    rule: NumberRule = NumberRule.CHECKSUM,
-    skip_invalid: bool = False,
-) -> ListSummary:
-    """Turn any file of NHS numbers into the records to submit (ndoo-service.md, "The exchange").
-
-    Blank rows are left out. What is in ``out`` is of use only if nothing is raised.
-
-    Args:
-        source: the file; see ``open_list``.
-        out: takes the records, ``9991234567,`` and a line feed each, in the file's order.
-        column: the NHS-number column of a CSV.
-        rule: what counts as a valid number.
-        skip_invalid: leave rows with invalid numbers out instead of refusing the file.
-
-    Raises:
-        InvalidNumbers: after the whole file was read, so that the count is that of the file.
-        UnreadableList: the file cannot be read, or holds no NHS number at all.
-        ColumnError: a CSV whose NHS-number column cannot be told.
-    """
-    records = blank = invalid = 0
-    samples: list[tuple[int, str]] = []
-    for block in open_list(source, column, rule):
-        out.write(format_records(block.numbers[block.valid]))
-        wrong = np.flatnonzero(block.faults > Fault.BLANK)
-        records += int(np.count_nonzero(block.valid))
-        blank += int(np.count_nonzero(block.faults == Fault.BLANK))
-        invalid += len(wrong)
-        samples += [
-            (int(block.lines[index]), Fault(block.faults[index]).reason)
-            for index in wrong[: MAX_SAMPLES - len(samples)]
-        ]
-    if invalid and not skip_invalid:
-        raise InvalidNumbers(source, invalid, samples)
-    if not records:
-        raise UnreadableList(source, "holds no NHS numbers")
-    return ListSummary(records, blank, invalid, tuple(samples))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,9 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndoo.cache import CLOCK_SLACK, CacheHeader, CacheStatus, CacheWriter, TemporaryCache, read_status
+from ndoo.cache import (
+    CLOCK_SLACK,
+    CacheHeader,
+    CacheStatus,
+    CacheWriter,
+    TemporaryCache,
+    check_replaceable,
+    check_times,
+    read_header,
+    read_status,
+)
 from ndoo.errors import CacheAltered, CacheError, CacheExpired, OutputExists
-from ndoo.lists import TEST_RANGE, format_records, generate
+from ndoo.lists import TEST_RANGE, NumberSet, format_records, generate
 
 CREATED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 EXPIRES = CREATED + timedelta(days=21)
@@ -88,11 +99,37 @@ def test_single_numbers_are_looked_up_as_written(path):
     assert "unknown" not in cache
 
 
+SPARSE = np.random.default_rng(5).choice(900_000_000, 3_000, replace=False).astype(np.int64)
+
+
+@given(st.sampled_from([NUMBERS, SPARSE]), st.lists(st.integers(0, 199)), st.lists(st.integers(-3, 1 << 70)))
+def test_one_number_and_many_are_looked_up_alike(numbers, inside, others):
+    """``in`` says of each number what ``contains`` says of it in an array, close together or far apart."""
+    status = CacheStatus(CREATED, EXPIRES, len(numbers), "A", "b")
+    cache = TemporaryCache(Path("any.cache"), status, NumberSet(numbers.copy()), during)
+    asked = [
+        *(int(numbers[index]) for index in inside),
+        *others,
+        *(int(number) + 1 for number in numbers[:99]),
+    ]
+    assert [number in cache for number in asked] == [number in numbers for number in asked]
+    fitting = np.array([number for number in asked if number < 1 << 63], np.int64)
+    assert cache.contains(fitting).tolist() == [number in cache for number in fitting]  # numpy's integers too
+
+
+def test_what_only_looks_like_a_number_is_no_answer(path):
+    """A column of floats would be cut to integers without a word; it is refused instead."""
+    cache = TemporaryCache.load(path, PASSWORD, during)
+    with pytest.raises(TypeError):
+        _ = float(NUMBERS[0]) + 0.5 in cache
+
+
 def test_an_expired_cache_is_refused_at_loading_and_at_every_use(path):
     """From the second of expiry on nothing comes out of it, even if it was loaded in time."""
     with pytest.raises(CacheExpired, match="expired at 2026-12-13 10:00 UTC") as caught:
         TemporaryCache.load(path, PASSWORD, lambda: EXPIRES)
     assert caught.value.expired_at == EXPIRES
+    assert f"'ndoo cache refresh LIST -o {path}'" in str(caught.value)
 
     time = EXPIRES - timedelta(seconds=1)
     cache = TemporaryCache.load(path, PASSWORD, lambda: time)
@@ -115,6 +152,16 @@ def test_the_computers_own_clock_is_the_default(tmp_path):
         TemporaryCache.load(path, PASSWORD)
 
 
+def test_a_cache_that_expired_a_second_ago_is_refused(tmp_path):
+    """By the computer's own clock, one second is as good as a year."""
+    now = datetime.now(UTC)
+    path = tmp_path / "late.cache"
+    header = CacheHeader(now - timedelta(days=21), now - timedelta(seconds=1), "A", "b")
+    TemporaryCache.create([b"9990000018,\n"], path, header, PASSWORD)
+    with pytest.raises(CacheExpired):
+        TemporaryCache.load(path, PASSWORD)
+
+
 def test_a_clock_far_behind_is_refused(path):
     """A clock set back would keep an expired cache alive; a day of difference is allowed for."""
     early = CREATED - CLOCK_SLACK
@@ -125,7 +172,8 @@ def test_a_clock_far_behind_is_refused(path):
 
 # -- files that must not be used --------------------------------------------------------------------
 
-WHOLE = cache_bytes(format_records(NUMBERS[:20]))
+RECORDS = format_records(NUMBERS[:20])
+WHOLE = cache_bytes(RECORDS)
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
@@ -137,6 +185,18 @@ def test_a_cache_changed_in_any_byte_is_refused(tmp_path_factory, place, change)
     path.write_bytes(altered)
     with pytest.raises(CacheError):
         TemporaryCache.load(path, PASSWORD, during)
+    with pytest.raises(CacheError):
+        TemporaryCache.verify(path, PASSWORD)
+
+
+@given(st.integers(0, len(WHOLE)), st.binary(min_size=1, max_size=40))
+def test_a_cache_with_something_added_is_refused(tmp_path_factory, place, added):
+    """Nothing can be put in anywhere, a whole record neither."""
+    path = tmp_path_factory.mktemp("cache") / "added.cache"
+    for extra in (added, RECORDS[:12]):
+        path.write_bytes(WHOLE[:place] + extra + WHOLE[place:])
+        with pytest.raises(CacheError):
+            TemporaryCache.load(path, PASSWORD, during)
 
 
 @given(st.integers(0, len(WHOLE) - 1))
@@ -148,9 +208,6 @@ def test_a_cache_cut_anywhere_is_refused(tmp_path_factory, size):
         TemporaryCache.load(path, PASSWORD, during)
     with pytest.raises(CacheError):
         read_status(path)
-
-
-RECORDS = format_records(NUMBERS[:20])
 
 
 @pytest.mark.parametrize(
@@ -166,6 +223,10 @@ RECORDS = format_records(NUMBERS[:20])
         (WHOLE.replace(b"2026-12-13", b"2026-13-13"), "header was changed"),
         (cache_bytes(RECORDS, password="other"), "another mailbox or password"),
         (cache_bytes(b"not a number\n"), "changed after it was made"),
+        (cache_bytes(b"\n" * 99), "changed after it was made"),
+        (WHOLE.replace(b",\n#end", b"#end"), "changed after it was made"),
+        (cache_bytes(b"9990000018").replace(b"records=0", b"records=1"), "or its header was changed"),
+        (WHOLE.replace(b"records=20", b"records=999999999999999"), "changed after it was made"),
     ],
 )
 def test_the_refusal_says_what_it_looks_like(tmp_path, data, says):
@@ -174,7 +235,11 @@ def test_the_refusal_says_what_it_looks_like(tmp_path, data, says):
     path.write_bytes(data)
     with pytest.raises(CacheAltered) as caught:
         TemporaryCache.load(path, PASSWORD, during)
-    assert says in str(caught.value)
+    message = str(caught.value)
+    assert says in message
+    assert f"make a new one with 'ndoo cache refresh LIST -o {path}'" in message
+    assert "\n" not in message
+    assert caught.value.reason in message
     assert PASSWORD not in str(caught.value).replace("or password", "")
 
 
@@ -185,13 +250,69 @@ def test_what_is_no_cache_is_said_to_be_none(tmp_path, path):
     later = tmp_path / "later.cache"
     later.write_bytes(path.read_bytes().replace(b"cache 1\n", b"cache 2\n"))
     for wrong, says in (
-        (tmp_path / "none.cache", "no such temporary cache"),
+        (tmp_path / "none.cache", "no such temporary cache; make a new one"),
+        (Path(os.devnull), "nor a file at all"),
         (tmp_path, "cannot be read"),
         (plain, "not a temporary cache"),
         (later, "not a temporary cache of a kind known here"),
     ):
         with pytest.raises(CacheError, match=says):
             read_status(wrong)
+
+
+def test_another_mailboxs_cache_is_refused_where_the_mailbox_is_told(path):
+    """Two mailboxes may have the same password; then the name in the header decides."""
+    assert len(TemporaryCache.load(path, PASSWORD, during, mailbox="X26ABC1")) == 200
+    for use in (
+        lambda: TemporaryCache.load(path, PASSWORD, during, mailbox="X26ABC2"),
+        lambda: TemporaryCache.verify(path, PASSWORD, mailbox="X26ABC2"),
+    ):
+        with pytest.raises(CacheAltered, match="made for mailbox X26ABC1, and this is X26ABC2"):
+            use()
+
+
+def test_a_cache_is_verified_whether_it_has_expired_or_not(path):
+    """Verifying is about bytes only, and gives what is then known to be true."""
+    status = TemporaryCache.verify(path, PASSWORD)
+    assert status == read_status(path)
+    with pytest.raises(CacheExpired):
+        check_times(path, status, EXPIRES)
+    with pytest.raises(CacheAltered):
+        TemporaryCache.verify(path, "other")
+
+
+def test_whose_a_damaged_cache_was_can_still_be_read(path):
+    """The first lines stand for themselves; without them whole nothing is said."""
+    path.write_bytes(WHOLE[:-100])
+    assert read_header(path) == HEADER
+    path.write_bytes(WHOLE[:80])
+    with pytest.raises(CacheAltered, match="first lines; delete it, then make a new one"):
+        read_header(path)
+
+
+def test_only_a_cache_of_the_same_mailbox_may_be_replaced(tmp_path, path):
+    """A damaged one may be, or nothing at all; no other file, another's cache or one of nobody knows whom."""
+    check_replaceable(path, "X26ABC1")
+    check_replaceable(tmp_path / "none.cache", "X26ABC1")
+    with pytest.raises(CacheError, match="cache of mailbox X26ABC1, and this is X26ABC2"):
+        check_replaceable(path, "X26ABC2")
+    path.write_bytes(WHOLE[:-100])
+    check_replaceable(path, "X26ABC1")
+    path.write_bytes(WHOLE[:80])
+    with pytest.raises(CacheAltered, match="delete it"):
+        check_replaceable(path, "X26ABC1")
+    for data in (b"", b"9990000018,\n"):
+        path.write_bytes(data)
+        with pytest.raises(CacheError, match="not replaced, for it is not a temporary cache"):
+            check_replaceable(path, "X26ABC1")
+    with pytest.raises(CacheError, match="not replaced, for it cannot be read"):
+        check_replaceable(tmp_path, "X26ABC1")
+
+
+def test_the_way_to_a_new_cache_can_be_copied(tmp_path):
+    """A name with a blank is quoted in the command that a refusal gives."""
+    with pytest.raises(CacheError, match=r'LIST -o ".*my list\.cache"'):
+        read_status(tmp_path / "my list.cache")
 
 
 # -- making one -------------------------------------------------------------------------------------

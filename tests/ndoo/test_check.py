@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook, load_workbook
 from practices import (
     HERE,
     OPTED_OUT,
@@ -59,7 +62,7 @@ from ndoo.errors import (
 )
 from ndoo.filtering import FilterSummary
 from ndoo.journal import Draft, Form, Journal, Stage, Submission
-from ndoo.lists import NumberRule, generate
+from ndoo.lists import NumberRule, generate, parse_number
 from ndoo.mailbox import Credentials, Mailbox
 from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CACHE, WORKFLOW_CHECK, Codes
 
@@ -259,18 +262,6 @@ async def test_invalid_rows_can_be_left_out(world: World) -> None:
     assert (result.table.kept, result.table.invalid) == (len(staying(POOL)), 1)
 
 
-async def test_an_output_may_be_replaced_if_asked(world: World) -> None:
-    """With ``force`` a file that was there is replaced at the end, and not before."""
-    output = world.folder / "out.dat"
-    output.write_text("old")
-    submission = await world.submit(force=True)
-    assert output.read_text() == "old"
-    with pytest.raises(OutputExists):
-        await world.collect(submission)
-    await world.collect(submission, force=True)
-    assert output.read_bytes() == records(staying(POOL))
-
-
 @pytest.mark.parametrize(
     ("source", "output", "form"),
     [
@@ -279,11 +270,71 @@ async def test_an_output_may_be_replaced_if_asked(world: World) -> None:
         ("a.csv", "b.dat", Form.LIST),
         ("a.txt", "b.txt", Form.TABLE),
         ("a.dat", "b.DAT", Form.LIST),
+        ("a.tsv.gz", "b.tsv", Form.TABLE),
+        ("a.xlsx", "b.xlsx", Form.TABLE),
+        ("a.xlsx.gz", "b.csv", Form.TABLE),
+        ("a.xlsx", "b.dat", Form.LIST),
     ],
 )
 def test_the_name_of_the_output_decides_its_form(source: str, output: str, form: Form) -> None:
-    """A .dat is a cleaned list; a .csv, .tsv or .txt has the source's rows."""
+    """A .dat is a cleaned list; any other has the source's rows."""
     assert choose_form(Path(source), Path(output)) is form
+
+
+@pytest.mark.parametrize(("source", "output"), [("a.csv", "b.xlsx"), ("a.xlsx", "b.txt"), ("a.dat", "b.csv")])
+def test_rows_of_one_kind_are_not_made_into_any_other(source: str, output: str) -> None:
+    """What cannot be made of a source is refused by name, with what can."""
+    with pytest.raises(ConfigError, match=rf"b\.\w+: \.\w+ is not made of a \.{source[2:]}; name the output"):
+        choose_form(Path(source), Path(output))
+
+
+@pytest.mark.parametrize(
+    "name", ["list.csv", "list.tsv.gz", "list.xlsx", "list.xlsx.gz", "list.txt", "list.dat"]
+)
+async def test_a_list_of_any_kind_makes_the_round_trip(world: World, name: str) -> None:
+    """Doubled numbers are sent once; the output has the rows of all who may be used, in the list's form."""
+    numbers = [*POOL[:12], POOL[1], POOL[0]]
+    kind = name.removesuffix(".gz").rpartition(".")[2]
+    output = f"out.{kind}" if kind != "dat" else "out.txt"
+    if kind == "xlsx":
+        book = Workbook()
+        assert book.active is not None
+        for row in ("Name", "NHS Number"), *(("Example", number) for number in numbers):
+            book.active.append(row)
+        stream = io.BytesIO()
+        book.save(stream)
+        content = stream.getvalue()
+    elif kind in ("csv", "tsv"):
+        rows = ["Name,NHS Number", *(f"Example,{number}" for number in numbers)]
+        content = "\n".join([*rows, ""]).replace(",", "\t" if kind == "tsv" else ",").encode()
+    else:
+        content = records(numbers)
+    result = await world.check(
+        world.source(gzip.compress(content) if name.endswith(".gz") else content, name), output
+    )
+    assert (result.submitted, result.submission.duplicates) == (12, 2)
+    kept = [number for number in numbers if number not in OPTED_OUT]
+    if kind == "xlsx":
+        sheet = load_workbook(result.output).active
+        assert [row[1] for row in sheet.values] == ["NHS Number", *kept]
+    else:
+        lines = result.output.read_text().splitlines()
+        assert [line.strip(",")[-10:] for line in lines if line[-1] != "r"] == list(map(str, kept))
+    assert result.table is not None
+    assert (result.table.kept, result.table.removed) == (len(kept), len(numbers) - len(kept))
+    assert result.notes == ()
+
+
+async def test_lost_zeros_are_put_back_only_if_asked(world: World) -> None:
+    """Nine digits are refused, with the offer; repaired they are sent, counted, and kept as they stand."""
+    # Of a person born in month ninety-nine: as a CHI number it can be nobody's.
+    with_zero = next(n for n in range(199_000_000, 200_000_000) if parse_number(f"{n:010d}")[0] is not None)
+    source = world.source(f"NHS Number\n{with_zero}\n{POOL[1]}\n".encode(), "list.csv")
+    with pytest.raises(InvalidNumbers, match="--repair"):
+        await world.check(source, "out.csv")
+    result = await world.check(source, "out.csv", repair=True)
+    assert (result.submitted, result.submission.repaired) == (2, 1)
+    assert result.output.read_bytes() == source.read_bytes()
 
 
 async def test_an_unknown_service_is_a_failed_submission(world: World) -> None:
@@ -724,6 +775,20 @@ async def test_the_process_may_end_between_any_two_steps(
     assert world.kept() == ([f"{local_id}.dat"] if recorded.stage is Stage.COLLECTED else [])
     await world.check(world.source(), "another.dat")
     assert world.kept() == []
+
+
+async def test_what_may_be_replaced_may_be_so_by_a_later_process(world: World) -> None:
+    """Leave to replace the output, given at the submission, holds for whoever collects; under that name."""
+    output = world.folder / "out.dat"
+    output.write_text("of last week")
+    submission = await world.submit(force=True)
+    assert output.read_text() == "of last week"
+    other = world.folder / "precious.dat"
+    other.write_text("precious")
+    with pytest.raises(OutputExists):
+        await world.collect(replace(submission, output=other))
+    assert (await world.collect(submission)).output.read_bytes() == records(staying(POOL))
+    assert other.read_text() == "precious"
 
 
 async def test_a_file_that_came_in_the_way_is_not_taken_for_our_own(staged: Staged) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from ndoo.lists import generate
     ("limit", "where"), [(1_000_000, "out.csv"), (100_000, "journal-lists")], ids=["the output", "the answer"]
 )
 async def test_an_answer_that_cannot_be_written_is_not_acknowledged(
-    folder: Path, make_simulator: MakeSimulator, limit: int, where: str
+    folder: Path, make_simulator: MakeSimulator, monkeypatch: pytest.MonkeyPatch, limit: int, where: str
 ) -> None:
     """Exit 1 in one line, no half a file, the message still there; with room again it is collected."""
     simulator = await make_simulator(ndoo_reply_delay=timedelta(hours=1))
@@ -30,10 +29,9 @@ async def test_an_answer_that_cannot_be_written_is_not_acknowledged(
     desk.write("list.csv", f"NHS Number,Address\r\n{rows}")
     assert (await desk.run("submit", "list.csv", "-o", "out.csv")).code == 0
     simulator.clock.advance(timedelta(hours=2))
-    async with asyncio.timeout(20):
-        while not (inbox := await simulator.caller("X99GP001").inbox()):
-            await asyncio.sleep(0.05)
 
+    # Coverage measuring could not write its own file either, and would say so.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     # No file may become longer than this: what a full disk, or a quota, is to a program.
     async with desk.running("collect", "--timeout", "20s") as process:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
@@ -46,7 +44,7 @@ async def test_an_answer_that_cannot_be_written_is_not_acknowledged(
     assert [path.name for path in desk.journal.folder.iterdir()] == [
         f"{desk.journal.pending()[0].local_id}.dat"
     ]
-    assert await simulator.caller("X99GP001").inbox() == inbox[-1:]
+    assert len(await simulator.caller("X99GP001").inbox()) == 1
 
     assert (await desk.run("collect")).code == 0
     assert (folder / "out.csv").read_bytes() == (folder / "list.csv").read_bytes()

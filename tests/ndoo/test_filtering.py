@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook, load_workbook
 
+from ndoo._cells import parse_cell
+from ndoo._preparing import prepare_list
 from ndoo.errors import ColumnError, InvalidNumbers, UnreadableList
-from ndoo.filtering import FilterSummary, filter_csv, read_answer
-from ndoo.lists import Mask, NumberRule, Numbers, NumberSet, format_records, generate, parse_number
-from ndoo.tables import prepare_list
+from ndoo.filtering import FilterSummary, filter_csv, read_answer, read_type_1
+from ndoo.lists import Fault, Mask, NumberRule, Numbers, NumberSet, format_records, generate, parse_number
 
 POOL = next(generate(400, seed=21))
 KEPT = NumberSet.from_arrays([POOL[::2]])
@@ -152,6 +156,165 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path):
     path.write_bytes(b"Surname,Forename\n")
     with pytest.raises(ColumnError):
         filtered(path)
+
+
+# -- Type 1 opt-outs --------------------------------------------------------------------------------
+
+# Nobody's: the third and fourth digit of a Scottish number, which may begin with a zero, are a month.
+ZERO = 123450012
+
+
+def table(folder: Path, numbers: list[int | str], name: str = "patients.csv") -> Path:
+    """Write a CSV with a row a number."""
+    path = folder / name
+    path.write_text("Name,NHS Number\n" + "".join(f"Testerton,{number}\n" for number in numbers))
+    return path
+
+
+def test_the_two_removals_are_told_apart(tmp_path):
+    """A row that both would remove is counted as Type 1, once, and among those that are both."""
+    kept, type_1, national, both = POOL[0], POOL[2], POOL[1], POOL[3]
+    path = table(tmp_path, [*map(int, (kept, type_1, national, both, both)), "", "x"])
+    exclude = read_type_1(table(tmp_path, [int(type_1), int(both), ""], "type1.csv"))
+    assert (len(exclude.numbers), exclude.blank, exclude.repaired) == (2, 1, 0)
+    out = io.BytesIO()
+    summary = filter_csv(path, out, KEPT.contains, exclude=exclude.numbers.contains)
+    assert out.getvalue() == b"Name,NHS Number\nTesterton,%d\n" % kept
+    assert summary == FilterSummary(7, 1, removed=1, blank=1, invalid=1, type_1=3, both=2)
+    alone = filter_csv(path, io.BytesIO(), None, exclude=exclude.numbers.contains)
+    assert alone == FilterSummary(7, 2, removed=0, blank=1, invalid=1, type_1=3, both=0)
+
+
+def test_an_objection_is_never_lost(tmp_path):
+    """One invalid number, or none at all, refuses the whole list of Type 1 opt-outs."""
+    with pytest.raises(InvalidNumbers) as caught:
+        read_type_1(table(tmp_path, [int(POOL[0]), ZERO, 99]))
+    assert (caught.value.count, caught.value.repairable) == (2, 1)
+    assert [line for line, _ in caught.value.samples] == [3, 4]
+    with pytest.raises(UnreadableList, match="holds no NHS numbers"):
+        read_type_1(table(tmp_path, [""]))
+    repaired = read_type_1(table(tmp_path, [ZERO, "0123450012"]), repair=True)
+    assert (ZERO in repaired.numbers, len(repaired.numbers), repaired.repaired) == (True, 1, 1)
+
+
+def test_a_lost_zero_is_judged_as_if_it_were_there(tmp_path):
+    """Only when asked for; the row itself stays as it is, and without repair it is left out."""
+    path = table(tmp_path, [ZERO, "0123450012"])
+    keep = NumberSet.from_arrays([np.array([ZERO])])
+    out = io.BytesIO()
+    assert filter_csv(path, out, keep.contains) == FilterSummary(2, 1, 0, 0, 1, repairable=1)
+    assert out.getvalue() == b"Name,NHS Number\nTesterton,0123450012\n"
+    out = io.BytesIO()
+    assert filter_csv(path, out, keep.contains, repair=True) == FilterSummary(2, 2, 0, 0, 0, repaired=1)
+    assert out.getvalue() == path.read_bytes()
+    out = io.BytesIO()
+    assert filter_csv(path, out, None, exclude=keep.contains, repair=True).type_1 == 2
+    assert out.getvalue() == b"Name,NHS Number\n"
+
+
+# -- whatever the file ------------------------------------------------------------------------------
+
+SPELLINGS = [
+    "{}",
+    " {} ",
+    "{}.0",
+    "{:.9e}",
+    "{0:010d}",
+]
+
+
+def written_as(kind: str, rows: list[tuple[str, str]]) -> bytes:
+    """Write rows of note and number as a file of a kind."""
+    if kind.startswith(".xlsx"):
+        book = Workbook(write_only=True)
+        sheet = book.create_sheet()
+        for note, number in [("Note", "NHS Number"), *rows]:
+            sheet.append([note, int(number) if number.isdigit() and number[0] != "0" else number])
+        data = io.BytesIO()
+        book.save(data)
+        content = data.getvalue()
+    elif kind.startswith((".dat", ".txt")):
+        content = "".join(f"{number}\r\n" for _, number in rows).encode()
+    else:
+        delimiter = "\t" if kind.startswith(".tsv") else ";"
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter).writerows([("Note", "NHS Number"), *rows])
+        content = text.getvalue().encode("utf-16" if "16" in kind else "utf-8")
+    return gzip.compress(content, 1) if kind.endswith(".gz") else content
+
+
+def numbers_in(written: bytes) -> set[int]:
+    """Find everything in an output that could be an NHS number, however it is written."""
+    if written.startswith(b"PK"):
+        cells = [cell.value for row in load_workbook(io.BytesIO(written)).active for cell in row]
+        text = "\n".join(str(int(cell) if isinstance(cell, float) else cell) for cell in cells)
+    else:
+        text = written.decode("utf-16" if written[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    cells = re.split(r"[\n\r;\t,]", text)
+    return {number for cell in cells if (number := parse_cell(cell.strip('"'))[0]) is not None}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ".dat",
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".xlsx",
+        "-16.csv",
+        ".dat.gz",
+        ".txt.gz",
+        ".csv.gz",
+        ".tsv.gz",
+        ".xlsx.gz",
+    ],
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_output_holds_anybody_who_must_not_be_in_it(tmp_path, kind, data):
+    """Neither an opted-out number, nor a Type 1 one, nor one the answer lacks; and everybody else is."""
+    pool = [*POOL[:12].tolist(), ZERO]
+    rows = data.draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["x", "é", "two words"]),
+                st.one_of(
+                    st.builds(str.format, st.sampled_from(SPELLINGS), st.sampled_from(pool)),
+                    st.sampled_from(["", "unknown", "999000001"]),
+                ),
+            ),
+            min_size=1,
+            max_size=25,
+        ).filter(lambda rows: any(parse_cell(number)[0] for _, number in rows))
+    )
+    answer = data.draw(st.sets(st.sampled_from(pool)))
+    type_1 = data.draw(st.sets(st.sampled_from(pool)))
+    repair = data.draw(st.booleans())
+    as_workbook = ".xlsx" in kind and data.draw(st.booleans())
+    path = tmp_path / f"list{kind}"
+    path.write_bytes(written_as(kind, rows))
+    out = io.BytesIO()
+    summary = filter_csv(
+        path,
+        out,
+        NumberSet.from_arrays([np.array(sorted(answer), np.int64)]).contains,
+        exclude=NumberSet.from_arrays([np.array(sorted(type_1), np.int64)]).contains,
+        column=None if kind.startswith((".dat", ".txt")) else "NHS Number",
+        repair=repair,
+        as_workbook=as_workbook,
+    )
+    parsed = [parse_cell(number) for _, number in rows]
+    usable = {
+        number
+        for number, fault in parsed
+        if number is not None and (fault is Fault.NONE or (repair and fault is Fault.LOST_ZERO))
+    }
+    assert numbers_in(out.getvalue()) == usable & answer - type_1
+    assert summary.rows == summary.kept + summary.removed + summary.type_1 + summary.blank + summary.invalid
+    assert summary.both <= summary.type_1
+    # Empty rows at the end of a sheet are no rows; those here have a note.
+    assert summary.rows == len(rows)
 
 
 # -- answers ----------------------------------------------------------------------------------------

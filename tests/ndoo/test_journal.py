@@ -38,6 +38,7 @@ DRAFT = Draft(
     duplicates=7,
     repaired=2,
     repair=True,
+    replace=True,
 )
 
 BEGUN = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)

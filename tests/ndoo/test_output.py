@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ndoo.errors import ConfigError, OutputExists
-from ndoo.output import write_output
+from ndoo.output import open_part, remove_abandoned, write_output
 
 
 def test_an_output_appears_whole_and_for_its_owner_only(tmp_path):
@@ -79,3 +81,25 @@ def test_only_a_file_in_an_existing_folder_can_be_an_output(tmp_path):
         with pytest.raises(ConfigError, match=str(path)), write_output(path, force=True):
             pytest.fail("must not be begun")
     assert Path("/dev/null").is_char_device()
+
+
+def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    """Writing an output removes the abandoned parts of that output, and no other file."""
+    target, other = tmp_path / "out.csv", tmp_path / "other.csv"
+    script = (
+        "import os, signal, sys; from pathlib import Path; from ndoo.output import open_part\n"
+        "with open_part(Path(sys.argv[1])) as (out, part):\n"
+        "    out.write(b'9990000018'); out.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for path in (target, other):
+        subprocess.run([sys.executable, "-c", script, path], check=False)
+    abandoned = set(tmp_path.iterdir())
+    assert len(abandoned) == 2
+    with open_part(target) as (_, in_use):
+        (of_other,) = set(tmp_path.iterdir()) - {in_use}
+        assert of_other in abandoned
+        remove_abandoned(target)
+        with write_output(target) as out:
+            out.write(b"whole")
+        assert set(tmp_path.iterdir()) == {in_use, of_other, target}
+    assert set(tmp_path.iterdir()) == {of_other, target}

@@ -218,6 +218,33 @@ def test_a_refused_secret_is_in_no_traceback(folder: Path) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_a_file_with_a_proxys_password_must_be_private(folder: Path) -> None:
+    """A proxy without one may be in a file that everybody reads."""
+    path = write_file(folder, 'proxy = "http://user:hush@proxy:3128"\n', 0o644)
+    said = refusal()
+    assert "chmod 600" in said
+    assert "hush" not in said
+    path.chmod(0o600)
+    assert "hush" not in repr(load_settings())
+    write_file(folder, 'proxy = "http://proxy:3128"\n', 0o644)
+    assert load_settings().proxy is not None
+
+
+def test_a_proxy_that_is_none_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variable and reason are named, and what stands before the @ is not."""
+    monkeypatch.setenv("NDOO_PROXY", "socks5://user:hush@proxy:1080")
+    said = refusal()
+    assert said.startswith("NDOO_PROXY = 'socks5://***@proxy:1080': must be the address of an HTTP proxy")
+    monkeypatch.setenv("NDOO_PROXY", "none")
+    assert load_settings().proxy is not None
+
+
+def test_a_place_for_secrets_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two there are are named."""
+    monkeypatch.setenv("NDOO_SECRETS", "drawer")
+    assert refusal() == "NDOO_SECRETS = 'drawer': must be file or keyring"
+
+
 # -- what is refused --------------------------------------------------------------------------------
 
 

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ndoo._cells import parse_cell
+from ndoo._preparing import prepare_list
 from ndoo.errors import ColumnError, InvalidNumbers, ListError, UnreadableList
-from ndoo.lists import Fault, NumberRule, format_records, generate, parse_number
-from ndoo.tables import open_list, prepare_list
+from ndoo.lists import Fault, NumberRule, format_records, generate
+from ndoo.tables import open_list
 
 POOL = next(generate(500, seed=11)).tolist()
 A, B, C = POOL[:3]
@@ -102,7 +104,7 @@ def test_each_csv_row_is_read_like_its_cell_alone(tmp_path_factory, rows):
         writer.writerow(["Note", "NHS number"])
         for note, cell in rows:
             writer.writerow([note, cell])
-            number, fault = parse_number(cell)
+            number, fault = parse_cell(cell)
             expected.append((line, number if fault is Fault.NONE else None, fault))
             line += 1 + note.count("\n") + cell.count("\n")
     found = [(line, number if not fault else None, fault) for line, number, fault in rows_of(path)]
@@ -118,7 +120,7 @@ def test_each_csv_row_is_read_like_its_cell_alone(tmp_path_factory, rows):
 def test_each_text_line_is_read_like_itself_alone(tmp_path_factory, rows):
     """The same holds for text files, where every line is a row."""
     path = make(tmp_path_factory.mktemp("txt"), "".join(cell + ending for cell, ending in rows), "list.txt")
-    expected = [(line, *parse_number(cell + ending.rstrip())) for line, (cell, ending) in enumerate(rows, 1)]
+    expected = [(line, *parse_cell(cell + ending.rstrip())) for line, (cell, ending) in enumerate(rows, 1)]
     found = [(line, number if not fault else None, fault) for line, number, fault in rows_of(path)]
     assert found == expected
 
@@ -288,9 +290,11 @@ _GZIPPED = gzip.compress(b"NHS Number\n" + b"9990000018\n" * 1000)
         ("book.csv", b"PK\x03\x04rest", "Excel workbook"),
         ("book.xlsx", b"PK\x03\x04rest", "Excel workbook"),
         ("book.xls", b"\xd0\xcf\x11\xe0rest", "old Excel workbook"),
-        ("wide.csv", "NHS Number\n".encode("utf-16"), "UTF-16"),
+        ("wide.csv", "NHS Number\n9990000018\n".encode("utf-16-le"), "without a byte-order mark"),
+        ("wide.txt", "9990000018\n".encode("utf-16-be"), "without a byte-order mark"),
+        ("wider.csv", "NHS Number\n9990000018\n".encode("utf-32"), "UTF-32"),
         ("binary.dat", b"9990000018\0", "not a text file"),
-        ("list.doc", b"9990000018\n", "must end in .dat, .txt or .csv"),
+        ("list.doc", b"9990000018\n", "must end in .dat, .txt, .csv, .tsv or .xlsx"),
         ("packed.csv", _GZIPPED, "name that ends in .gz"),
         ("cut.csv.gz", _GZIPPED[:-9], "cut short"),
         ("cut.csv.gz", _GZIPPED[:5], "cut short"),

@@ -112,10 +112,33 @@ def test_certificate_files_that_cannot_be_used_are_named(
         ((None, cert, certificates.server_key), "do not belong together"),
         ((None, cert, locked), "NDOO_KEY has a passphrase"),
         ((None, None, key), "NDOO_KEY is set without NDOO_CERT"),
+        (
+            (None, cert, None),
+            f"NDOO_CERT is set without NDOO_KEY, and {cert} holds no private key; set NDOO_KEY",
+        ),
+        ((None, key, cert), f"NDOO_CERT: {key} holds a private key and no certificate"),
+        ((None, key, None), f"NDOO_CERT: {key} holds a private key and no certificate"),
+        ((None, cert, cert), f"NDOO_KEY: {cert} holds a certificate and no private key"),
     ]
     for arguments, text in cases:
         with pytest.raises(ConfigError, match=text):
             tls_context(*arguments)
+
+
+def test_one_file_may_hold_both(certificates: CertificateFolder, tmp_path: Path) -> None:
+    """A certificate with its key in the same file needs no NDOO_KEY."""
+    cert, key = certificates.client("X26ABC1")
+    both = tmp_path / "both.pem"
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    assert tls_context(None, both).verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_a_certificate_refused_with_a_page_is_told() -> None:
+    """Servers that let TLS succeed and then answer 400 mean the certificate, not the request."""
+    page = b"<html>400 The SSL certificate error</html>"
+    async with serving(reply(400, page)) as server:
+        with pytest.raises(CertificateRefused, match="NDOO_CERT and NDOO_KEY"):
+            await _count(server.url, None)
 
 
 def _encrypted(pem: bytes) -> bytes:

@@ -6,30 +6,32 @@
 from __future__ import annotations
 
 import errno
-import signal
+import io
+import logging
 import sys
-import threading
+import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from types import FrameType
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from ndoo.cli.show import one_line, show_error, write_json
-from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers, NdooError
+from ndoo.cli.log import Context, Level, RunLog, mask, where
+from ndoo.cli.running import stoppable
+from ndoo.cli.show import RUN, one_line, show_error, write_json
+from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers, MailboxBusy, NdooError
 
-SUBMITTING: Final = frozenset({"check", "submit", "collect"})
+SUBMITTING: Final = frozenset({"check", "submit", "collect", "cache refresh"})
 """Commands that may be stopped while a list is away."""
 
-_STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a command as Ctrl-C does."""
+_ROOT_OPTIONS: Final = frozenset({"--profile", "--debug", "--log", "--log-level"})
 
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ExitCode(IntEnum):
@@ -42,14 +44,32 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(slots=True)
-class Invocation:
+@dataclass(slots=True, kw_only=True)
+class Invocation(Context):
     """One run of the command; the root's options are filled in once they are parsed."""
 
     json: bool
     debug: bool = False
     profile: str | None = None
-    command: str = ""
+    log: RunLog | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+    def open_log(self, path: Path, level: Level) -> None:
+        """Keep a log of this run from now on.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        self.log = RunLog(path, level, self, as_json=self.json)
+        RUN.info("begins", extra={"facts": {"version": version("mesh-sim")}})
+        RUN.debug("python %s on %s", sys.version.split()[0], sys.platform)
+
+    def close_log(self, status: int) -> None:
+        """Record how the run ended."""
+        if self.log is not None:
+            seconds = round(time.monotonic() - self.begun, 3)
+            RUN.info("ends", extra={"facts": {"exit_code": int(status), "seconds": seconds}})
+            self.log.close()
 
 
 class UsageError(NdooError):
@@ -77,12 +97,24 @@ def exit_code(error: NdooError) -> ExitCode:
             return ExitCode.FAILED
         case ConfigError() | ColumnError() | UsageError():
             return ExitCode.USAGE
-        case AnswerPending():
+        case AnswerPending() | MailboxBusy():
             return ExitCode.NOT_YET
         case Interrupted():
             return ExitCode.INTERRUPTED
         case _:
             return ExitCode.FAILED
+
+
+class App(typer.Typer):
+    """The command as a whole; Ctrl-C ends it in good order also while its options are put together."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, and leave with its exit code."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except KeyboardInterrupt:
+            show_error(["interrupted"])
+            sys.exit(ExitCode.INTERRUPTED)
 
 
 class Boundary(TyperGroup):
@@ -99,26 +131,33 @@ class Boundary(TyperGroup):
     ) -> Any:
         """Run the command and leave with its exit code."""
         given = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A file's name may have letters that the terminal's encoding has not.
+                stream.reconfigure(errors="backslashreplace")
         # Looked up beforehand: a program is answered in JSON also when the options do not parse.
         invocation = Invocation(json="--json" in given)
+        extra |= {"complete_var": complete_var, "windows_expand_args": windows_expand_args}
+        with stoppable():
+            try:
+                status = self._run(given, prog_name or "ndoo", invocation, **extra)
+            except KeyboardInterrupt:  # outside of a command
+                status = _report(Interrupted("interrupted"), invocation)
+            invocation.close_log(status)
+        sys.exit(status)
+
+    def _run(self, args: list[str], prog_name: str, invocation: Invocation, **extra: Any) -> int:
         try:
-            with _stoppable():
-                status = super().main(
-                    given,
-                    prog_name or "ndoo",
-                    complete_var,
-                    standalone_mode=False,
-                    windows_expand_args=windows_expand_args,
-                    obj=invocation,
-                    **extra,
-                )
+            status = super().main(args, prog_name, standalone_mode=False, obj=invocation, **extra)
         except NdooError as error:
-            status = _report(error, invocation)
+            return _report(error, invocation)
         except OSError as error:
-            status = _report(system_failed(error), invocation)
+            return _report(system_failed(error), invocation)
         except Exception as error:  # noqa: BLE001 -- the last boundary: a defect is told as one
-            status = _report_usage(error, invocation) or _report_defect(error, invocation)
-        sys.exit(status or ExitCode.DONE)
+            return _report_usage(error, invocation) or _report_defect(error, invocation)
+        if status == ExitCode.INTERRUPTED:  # while the options were read
+            raise KeyboardInterrupt
+        return status or ExitCode.DONE
 
     def invoke(self, ctx: Any) -> Any:
         """Run a subcommand; Ctrl-C becomes an error like the others."""
@@ -128,38 +167,10 @@ class Boundary(TyperGroup):
             safe = (
                 "; a list already submitted is not lost: 'ndoo pending' shows it and 'ndoo collect' fetches "
                 "its answer"
-                if ctx.invoked_subcommand in SUBMITTING
+                if ctx.obj.command in SUBMITTING
                 else ""
             )
             raise Interrupted(f"interrupted{safe}") from None
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """While the block runs, let other signals stop it as Ctrl-C does, so that no files stay behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what signals do
-        return
-    # One that is ignored stays so: nohup(1) wants it.
-    taken = [number for number in _STOPPING if signal.getsignal(number) is signal.SIG_DFL]
-
-    def stop(_number: int, frame: FrameType | None) -> None:
-        for number in taken:
-            signal.signal(number, signal.SIG_IGN)  # a second one must not break off the cleaning up
-        interrupt = signal.getsignal(signal.SIGINT)
-        # While asyncio runs this is its own handler, which cancels what is going on. In the background of
-        # a script Ctrl-C is ignored, and there is none.
-        if not callable(interrupt):
-            raise KeyboardInterrupt
-        interrupt(signal.SIGINT, frame)
-
-    try:
-        for number in taken:
-            signal.signal(number, stop)
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _report(error: NdooError, invocation: Invocation) -> ExitCode:
@@ -170,11 +181,14 @@ def _report(error: NdooError, invocation: Invocation) -> ExitCode:
             lines.append(f"and {error.count - len(error.samples):,} more")
         if invocation.command in SUBMITTING:
             lines.append("nothing was sent; correct the list, or leave these rows out with --skip-invalid")
-    show_error(lines)
+    code = exit_code(error)
+    # That there is no answer yet is no failure, nor that somebody stopped the run.
+    expected = code in (ExitCode.NOT_YET, ExitCode.INTERRUPTED)
+    show_error(lines, level=logging.WARNING if expected else logging.ERROR, error=type(error).__name__)
     if invocation.json:
         details = {name: value for name, value in vars(error).items() if value not in (None, "", ())}
         write_json({"error": {"kind": type(error).__name__, "message": str(error), **details}})
-    return exit_code(error)
+    return code
 
 
 def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
@@ -188,10 +202,10 @@ def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
         return ExitCode.USAGE
     message = one_line(describe()).rstrip(".")
     misplaced = getattr(error, "option_name", "")
-    if misplaced in ("--profile", "--debug"):
+    if misplaced in _ROOT_OPTIONS:
         message = f"{misplaced} goes before the command, as in: ndoo --profile int check LIST"
     command = context.command_path if context is not None else "ndoo"
-    show_error([f"{message}; see '{command} --help'"])
+    show_error([f"{message}; see '{command} --help'"], error="UsageError")
     if invocation.json:
         write_json({"error": {"kind": "UsageError", "message": message}})
     return ExitCode.USAGE
@@ -211,9 +225,10 @@ def name_defect(error: Exception) -> str:
 
 
 def show_defect(error: Exception, *, debug: bool) -> None:
-    """Own up to a defect on standard error, and say where it happened or how to see that."""
+    """Own up to a defect on standard error and in the log, and say where it happened or how to see that."""
     if debug:
-        typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-        show_error([f"{name_defect(error)}; the lines above say where"])
+        typer.echo(mask("".join(traceback.format_exception(error))), err=True, nl=False)
+        how = "the lines above say where"
     else:
-        show_error([f"{name_defect(error)}; 'ndoo --debug ...' shows where it happened"])
+        how = "'ndoo --debug ...' shows where it happened"
+    show_error([f"{name_defect(error)}; {how}"], error="Bug", at=where(error))

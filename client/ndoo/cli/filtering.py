@@ -1,33 +1,26 @@
-"""``ndoo filter`` and ``ndoo cache``: using an answer, or a temporary cache, without sending anything."""
+"""``ndoo filter``: using an answer, a temporary cache or a list of Type 1 opt-outs; nothing is sent."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ndoo.cli import options
-from ndoo.cli.boundary import ExitCode, UsageError
-from ndoo.cli.show import moment, progress, show_error, show_facts, span, write_json
-from ndoo.errors import CacheAltered
+from ndoo.cli.boundary import UsageError
+from ndoo.cli.cache_state import load_cache
+from ndoo.cli.show import note, progress, show_facts, write_json
+from ndoo.errors import ColumnError, InvalidNumbers
 
 if TYPE_CHECKING:
-    from ndoo.cache import CacheStatus
-    from ndoo.config import Settings
-    from ndoo.filtering import Keep
+    from ndoo.filtering import FilterSummary, Keep, Type1List
+    from ndoo.lists import NumberRule
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
 PANEL = "Files on this computer"
-
-cache_app = typer.Typer(
-    name="cache",
-    no_args_is_help=True,
-    help="Look at temporary caches.",
-    epilog="Example: [bold]ndoo cache status patients.cache[/bold]",
-)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "filter",
         rich_help_panel=PANEL,
-        epilog="Example: [bold]ndoo filter visits.csv --cache patients.cache -o usable.csv[/bold]",
+        epilog="Example: [bold]ndoo filter visits.csv --cache patients.cache --type-1 type1.csv[/bold]",
     )(filter_rows)
 
 
@@ -51,13 +44,33 @@ def filter_rows(  # noqa: PLR0913 -- one for each option
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="A temporary cache that has not expired."),
     ] = None,
+    type_1: Annotated[
+        Path | None,
+        typer.Option(
+            "--type-1",
+            metavar="FILE",
+            show_default=False,
+            help="The practice's own list of Type 1 opt-outs, by NHS number, of any kind that IN may be.",
+        ),
+    ] = None,
+    type_1_column: Annotated[
+        str | None,
+        typer.Option(
+            "--type-1-column",
+            metavar="NAME|N",
+            show_default=False,
+            help="NHS-number column of that list. By default found by its name.",
+        ),
+    ] = None,
     column: options.Column = None,
     number_rule: options.NumberRuleOption = options.Rule.CHECKSUM,
+    repair: options.Repair = False,
     output: options.Output = None,
     force: options.Force = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Keep the rows whose NHS number is in an answer or a cache.
+    """Keep the rows whose NHS number is in an answer or a cache, and no Type 1 opt-out.
 
     Rows are copied as they are, and nothing is sent. Left out are rows without
     a valid number, and people who were not on the list that was submitted.
@@ -67,121 +80,89 @@ def filter_rows(  # noqa: PLR0913 -- one for each option
     from ndoo.output import write_output
 
     target = output or options.default_output(source)
-    options.refuse_gzip(target)
-    if (answer is None) == (cache is None):
-        raise UsageError("give either --answer FILE or --cache FILE")
-    with progress(quiet=json) as shown, write_output(target, force) as out:
+    _refuse(source, target, answer, cache, type_1)
+    if type_1 is None and type_1_column is not None:
+        raise UsageError("--type-1-column is the column of a list given with --type-1")
+    rule = NumberRule(number_rule.value)
+    with progress(quiet=quiet or json) as shown, write_output(target, force) as out:
         shown.start(f"Filtering {source}")
         keep = _keep(ctx, answer, cache)
-        summary = filter_csv(source, out, keep, column=column, rule=NumberRule(number_rule.value))
-    if json:
-        write_json(
-            {
-                "rows": summary.rows,
-                "kept": summary.kept,
-                "removed": summary.removed,
-                "blank": summary.blank,
-                "invalid": summary.invalid,
-                "output": target,
-            }
+        listed = None if type_1 is None else _read_type_1(type_1, type_1_column, rule, repair=repair)
+        summary = filter_csv(
+            source,
+            out,
+            keep,
+            exclude=None if listed is None else listed.numbers.contains,
+            column=column,
+            rule=rule,
+            repair=repair,
+            as_workbook=target.suffix.lower() == ".xlsx",
+            progress=shown.bytes,
         )
+    if listed is not None and listed.blank:
+        rows = "1 row holds" if listed.blank == 1 else f"{listed.blank:,} rows hold"
+        note(f"{type_1}: {rows} no NHS number, so that nobody was removed for them", quiet=quiet)
+    if json:
+        write_json({**asdict(summary), "national": keep is not None, "output": target})
         return
-    show_facts(
-        [
-            ("rows", summary.rows, ""),
-            ("kept", summary.kept, ""),
-            ("removed", summary.removed, f"not in the {'cache' if answer is None else 'answer'}"),
-            ("blank", summary.blank, "rows without a number, left out"),
-            ("invalid", summary.invalid, "rows with an invalid number, left out"),
-            ("written", str(target), ""),
-        ]
-    )
+    if not quiet:
+        by = "cache" if cache is not None else "answer" if answer is not None else ""
+        show_facts([*_facts(summary, by, has_type_1=listed is not None), ("written", str(target), "")])
 
 
-def _keep(ctx: typer.Context, answer: Path | None, cache: Path | None) -> Keep:
-    from ndoo.cache import TemporaryCache, read_status
-    from ndoo.filtering import read_answer
-
-    if cache is None:
-        if answer is None:
-            raise UsageError("give either --answer FILE or --cache FILE")
-        return read_answer(answer).contains
-    settings = options.settings_of(ctx)
-    # Two mailboxes may have the same password, which is all that a cache is locked with.
-    made_for = read_status(cache).mailbox
-    if made_for != settings.mailbox:
-        raise CacheAltered(
-            cache,
-            f"this temporary cache was made for mailbox {made_for}, and this is {settings.mailbox}; "
-            "set NDOO_MAILBOX",
-        )
-    return TemporaryCache.load(cache, settings.password.get_secret_value()).contains
+def _facts(summary: FilterSummary, by: str, *, has_type_1: bool) -> list[tuple[str, int | str, str]]:
+    """List what became of the rows; ``by`` is what told who has opted out nationally, or empty."""
+    also = f", {summary.both:,} of them not in the {by} either" if summary.both else ""
+    return [
+        ("rows", summary.rows, ""),
+        ("kept", summary.kept, ""),
+        ("removed", summary.removed if by else "", f"not in the {by}"),
+        ("type 1", summary.type_1 if has_type_1 else "", f"on the practice's own list{also}"),
+        ("blank", summary.blank, "rows without a number, left out"),
+        ("invalid", summary.invalid, "rows with an invalid number, left out"),
+        ("repairable", summary.repairable or "", "only lack their leading zero: see --repair"),
+        ("repaired", summary.repaired or "", "rows lacked their number's leading zero"),
+        ("national", "" if by else "not applied", "(give --answer or --cache for the national opt-out)"),
+    ]
 
 
-@cache_app.command(epilog="Example: [bold]ndoo cache status patients.cache[/bold]")
-def status(
-    ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="The temporary cache.")],
-    *,
-    json: options.Json = False,
-) -> None:
-    """Say whether a temporary cache may be used, and until when.
-
-    Exit 1 if it has expired or was altered.
-    """
-    from ndoo.cache import read_status
-
-    found = read_status(path)
-    now = datetime.now(UTC)
-    expired = found.expired(now)
-    verified = not expired and _verify(path, found, options.settings_of(ctx))
-    if json:
-        write_json(
-            {
-                "path": path,
-                "expired": expired,
-                "verified": verified,
-                "created": found.created,
-                "expires": found.expires,
-                "records": found.records,
-                "mailbox": found.mailbox,
-                "local_id": found.local_id,
-            }
-        )
-    else:
-        show_facts(_facts(found, now, verified=verified))
-    if expired:
-        show_error([f"{path}: expired; make a new one with 'ndoo check LIST --cache'"])
-        raise typer.Exit(ExitCode.FAILED)
-
-
-def _verify(path: Path, found: CacheStatus, settings: Settings) -> bool:
-    """Check every byte of a cache of our own mailbox; another's needs another password.
+def _refuse(source: Path, target: Path, answer: Path | None, cache: Path | None, type_1: Path | None) -> None:
+    """Refuse options that cannot be meant.
 
     Raises:
-        CacheError: it must not be used.
+        UsageError: they do not say what to filter by, or what to write.
     """
-    from ndoo.cache import TemporaryCache
+    options.refuse_gzip(target)
+    if answer is not None and cache is not None:
+        raise UsageError("give either --answer FILE or --cache FILE")
+    if answer is None and cache is None and type_1 is None:
+        raise UsageError("give --answer FILE or --cache FILE, or --type-1 FILE, or both")
+    is_book = Path(source.name.lower().removesuffix(".gz")).suffix == ".xlsx"
+    if target.suffix.lower() == ".xlsx" and not is_book:
+        raise UsageError(f"{target}: an .xlsx is made of an .xlsx only; name the output like the list")
+    if is_book and target.suffix.lower() not in (".xlsx", ".csv"):
+        raise UsageError(f"{target}: of a workbook an .xlsx or a .csv is made; name the output so")
 
-    if found.mailbox != settings.mailbox:
-        return False
-    TemporaryCache.load(path, settings.password.get_secret_value())
-    return True
+
+def _keep(ctx: typer.Context, answer: Path | None, cache: Path | None) -> Keep | None:
+    from ndoo.filtering import read_answer
+
+    if answer is not None:
+        return read_answer(answer).contains
+    if cache is not None:
+        return load_cache(cache, options.settings_of(ctx)).contains
+    return None
 
 
-def _facts(found: CacheStatus, now: datetime, *, verified: bool) -> list[tuple[str, int | str, str]]:
-    left: Any = found.expires - now
-    if found.expired(now):
-        state = f"expired {span(left)} ago"
-    elif verified:
-        state = f"sound; can be used for {span(left)}"
-    else:
-        state = f"not verified, for it belongs to mailbox {found.mailbox}"
-    return [
-        ("state", state, ""),
-        ("created", moment(found.created), ""),
-        ("expires", moment(found.expires), ""),
-        ("records", f"{found.records:,}", ""),
-        ("mailbox", found.mailbox, ""),
-        ("local id", found.local_id, ""),
-    ]
+def _read_type_1(path: Path, column: str | None, rule: NumberRule, *, repair: bool) -> Type1List:
+    """Read the practice's own list; errors say what to do about it here."""
+    from ndoo.filtering import read_type_1
+
+    try:
+        return read_type_1(path, column=column, rule=rule, repair=repair)
+    except InvalidNumbers as error:
+        error.args = (f"{error}; nothing was written, for an objection must not be lost: correct the list",)
+        raise
+    except ColumnError as error:
+        error.args = (str(error).replace("--column", "--type-1-column"),)
+        raise

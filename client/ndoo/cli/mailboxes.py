@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ import typer
 
 from ndoo.cli import options
 from ndoo.cli.boundary import UsageError
+from ndoo.cli.running import run
 from ndoo.cli.show import moment, note, progress, show_facts, show_table, size, write_json
 from ndoo.protocol import WORKFLOW_CHECK, gets_reply
 
@@ -42,13 +42,13 @@ def _with_mailbox(ctx: typer.Context, use: Callable[[Mailbox], Awaitable[_T]]) -
     """Connect, use the mailbox, disconnect."""
     settings = options.settings_of(ctx)
 
-    async def run() -> _T:
-        from ndoo.cli.session import open_mailbox
+    async def connected() -> _T:
+        from ndoo.cli.session import use_mailbox
 
-        async with open_mailbox(settings) as mailbox:
+        async with use_mailbox(settings, options.invocation(ctx).command) as mailbox:
             return await use(mailbox)
 
-    return asyncio.run(run())
+    return run(connected())
 
 
 # -- is it there ------------------------------------------------------------------------------------

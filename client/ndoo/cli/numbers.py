@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
@@ -12,9 +13,6 @@ from ndoo.cli.boundary import ExitCode, UsageError
 from ndoo.cli.show import progress, show_facts, write_json
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
-
-MAX_SAMPLES: Final = 20
-"""How many invalid rows are named by line and reason."""
 
 app = typer.Typer(
     name="numbers",
@@ -30,30 +28,39 @@ def validate(
     *,
     column: options.Column = None,
     number_rule: options.NumberRuleOption = options.Rule.CHECKSUM,
+    repair: options.Repair = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Say which rows hold an invalid NHS number, and why.
 
     Exit 1 if there are any. Nothing is sent; lines are named, numbers never.
     """
-    with progress(quiet=json) as shown:
+    with progress(quiet=quiet or json) as shown:
         shown.start(f"Reading {source}")
-        found = _survey(source, column, number_rule)
+        found, samples = _survey(source, column, number_rule, repair=repair, report=shown.bytes)
     if json:
-        write_json(found)
-    else:
+        write_json({**found, "samples": [{"line": line, "reason": reason} for line, reason in samples]})
+    elif not quiet:
         show_facts(
             [
                 ("rows", found["rows"], ""),
                 ("valid", found["valid"], f"of them {found['distinct']:,} different numbers"),
+                ("duplicates", found["duplicates"] or "", "rows whose number came before; it is sent once"),
+                ("repaired", found["repaired"] if repair else "", "rows lacked their number's leading zero"),
                 ("blank", found["blank"], "rows without a number"),
                 ("invalid", found["invalid"], ""),
+                (
+                    "repairable",
+                    found["repairable"] or "",
+                    "only lack their leading zero: see --repair",
+                ),
             ]
         )
-        for sample in found["samples"]:
-            typer.echo(f"  line {sample['line']:,}: {sample['reason']}")
-        if found["invalid"] > len(found["samples"]):
-            typer.echo(f"  and {found['invalid'] - len(found['samples']):,} more")
+        for line, reason in samples:
+            typer.echo(f"  line {line:,}: {reason}")
+        if found["invalid"] > len(samples):
+            typer.echo(f"  and {found['invalid'] - len(samples):,} more")
     if found["invalid"]:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -67,6 +74,7 @@ def generate(
     count: Annotated[int, typer.Option(metavar="N", min=1, show_default=False, help="How many numbers.")],
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same numbers.")] = 1,
     force: options.Force = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Make up a list of valid NHS numbers of the test range.
@@ -79,38 +87,40 @@ def generate(
 
     if path.suffix.lower() not in (".dat", ".txt"):
         raise UsageError(f"{path}: a list's name ends in .dat or .txt")
-    with progress(quiet=json) as shown, write_output(path, force) as out:
+    with progress(quiet=quiet or json) as shown, write_output(path, force) as out:
         shown.start(f"Writing {path}")
         for block in make_up(count, seed):
             out.write(format_records(block))
     if json:
         write_json({"count": count, "seed": seed, "output": path})
     else:
-        show_facts([("made up", count, "NHS numbers"), ("written", str(path), "")])
+        show_facts([("made up", count, "NHS numbers"), ("written", str(path), "")], quiet=quiet)
 
 
-def _survey(source: Path, column: str | None, number_rule: options.Rule) -> dict[str, Any]:
-    """Read a whole list and count what is in it; named by line only."""
-    import numpy as np
-
-    from ndoo.lists import Fault, NumberRule, NumberSet
+def _survey(
+    source: Path,
+    column: str | None,
+    number_rule: options.Rule,
+    *,
+    repair: bool,
+    report: Callable[[int, int], None],
+) -> tuple[dict[str, int], list[tuple[int, str]]]:
+    """Read a whole list: what is in it, in numbers, and line and reason of the first invalid rows."""
+    from ndoo._preparing import Survey
+    from ndoo.lists import NumberRule, NumberSet
     from ndoo.tables import open_list
 
-    counts = np.zeros(len(Fault), np.int64)
-    samples: list[dict[str, Any]] = []
-    valid = []
-    for block in open_list(source, column, NumberRule(number_rule.value)):
-        counts += np.bincount(block.faults, minlength=len(Fault))
-        valid.append(block.numbers[block.valid])
-        samples += [
-            {"line": int(block.lines[index]), "reason": Fault(block.faults[index]).reason}
-            for index in np.flatnonzero(block.faults > Fault.BLANK)[: MAX_SAMPLES - len(samples)]
-        ]
-    return {
-        "rows": int(counts.sum()),
-        "valid": int(counts[Fault.NONE]),
-        "distinct": len(NumberSet.from_arrays(valid)),
-        "blank": int(counts[Fault.BLANK]),
-        "invalid": int(counts[Fault.BLANK + 1 :].sum()),
-        "samples": samples,
+    survey = Survey(repair=repair)
+    numbers = open_list(source, column, NumberRule(number_rule.value), progress=report)
+    distinct = len(NumberSet.from_arrays(block.numbers[survey.take(block)] for block in numbers))
+    counts = {
+        "rows": survey.rows,
+        "valid": survey.records,
+        "distinct": distinct,
+        "duplicates": survey.records - distinct,
+        "repaired": survey.repaired,
+        "blank": survey.blank,
+        "invalid": survey.invalid,
+        "repairable": survey.repairable,
     }
+    return counts, survey.samples

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from ndoo.cli.boundary import Invocation, UsageError
+from ndoo.cli.show import printable
 
 if TYPE_CHECKING:
     from ndoo.config import Settings
@@ -40,18 +41,23 @@ def parse_duration(text: str) -> float:
     return float(seconds)
 
 
+_TABLES: Final = (".csv", ".tsv", ".xlsx")
+
 _LIST = "The list"
 _OUTPUT = "The output"
 
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", metavar="", help="Print one JSON object, for programs.")
+    bool, typer.Option("--json", metavar="", help="Print one line of JSON, for programs.")
+]
+Quiet: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar="", help="Show errors only: no progress, no notes, no table.")
 ]
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
         show_default=False,
-        help="Your list: .csv, or .dat or .txt with one number a line; also .gz.",
+        help="Your list: .csv, .tsv, .xlsx, or .dat or .txt with one number a line; also .gz.",
     ),
 ]
 Column: TypeAlias = Annotated[
@@ -60,7 +66,8 @@ Column: TypeAlias = Annotated[
         metavar="NAME|N",
         show_default=False,
         rich_help_panel=_LIST,
-        help="NHS-number column of a CSV: its name, or its position from 1. By default found by its name.",
+        help="NHS-number column of a table: its name, or its position from 1. By default found by its name. "
+        "Of a workbook also 'SHEET!NAME'.",
     ),
 ]
 NumberRuleOption: TypeAlias = Annotated[
@@ -78,6 +85,15 @@ SkipInvalid: TypeAlias = Annotated[
         "--skip-invalid", metavar="", rich_help_panel=_LIST, help="Leave rows with invalid numbers out."
     ),
 ]
+Repair: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        metavar="",
+        rich_help_panel=_LIST,
+        help="Give numbers of nine digits back the leading zero that a spreadsheet took from them.",
+    ),
+]
 Output: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -86,7 +102,8 @@ Output: TypeAlias = Annotated[
         metavar="OUT",
         show_default=False,
         rich_help_panel=_OUTPUT,
-        help="Where to write: .csv keeps the columns, .dat is the bare list. By default beside IN.",
+        help="Where to write: .csv, .tsv or .xlsx, as IN is, keeps the columns, .dat is the bare list. By "
+        "default beside IN.",
     ),
 ]
 Force: TypeAlias = Annotated[
@@ -120,17 +137,39 @@ def settings_of(ctx: typer.Context) -> Settings:
     """
     from ndoo.config import load_settings
 
-    return load_settings(invocation(ctx).profile)
+    run = invocation(ctx)
+    # Of a command in a group, such as "cache refresh", the root knew the group only.
+    run.command = ctx.command_path.partition(" ")[2]
+    settings = load_settings(run.profile)
+    run.mailbox = settings.mailbox
+    return settings
+
+
+def complete_local_id(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the lists that wait for an answer to whoever presses Tab; where that fails, none."""
+    from ndoo.config import load_settings
+    from ndoo.errors import NdooError
+    from ndoo.journal import Journal
+
+    try:
+        pending = Journal(load_settings(ctx.find_root().params.get("profile")).journal).pending()
+    except NdooError:  # there is nobody to be told, and the command itself will
+        return []
+    return [
+        (each.local_id, printable(f"{each.source.name}, {each.stage.value}"))
+        for each in pending
+        if each.local_id.startswith(incomplete)
+    ]
 
 
 def default_output(source: Path, *, cache: bool = False) -> Path:
-    """Name the output beside its source: ``IN-cleaned.csv`` (or ``.dat``), or ``IN.cache``."""
+    """Name the output beside its source: ``IN-cleaned.csv`` or as the table is, ``.dat``, or ``IN.cache``."""
     if not source.name:  # "." or "/": reading it says what is wrong, so any name in it does
         return source / "cleaned.dat"
     plain = source.with_suffix("") if source.suffix.lower() == ".gz" else source
     if cache:
         return plain.with_suffix(".cache")
-    suffix = ".csv" if plain.suffix.lower() == ".csv" else ".dat"
+    suffix = plain.suffix.lower() if plain.suffix.lower() in _TABLES else ".dat"
     return plain.with_name(f"{plain.stem}-cleaned{suffix}")
 
 

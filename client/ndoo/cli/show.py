@@ -1,4 +1,4 @@
-"""What a command shows: short tables for people, one JSON object for programs, and progress on a terminal.
+"""What a command shows: short tables for people, one line of JSON for programs, and progress on a terminal.
 
 Tables fit 80 columns and have colours on a terminal only. Text that came over the network, or is a
 file's name, is never taken for markup and cannot steer the terminal.
@@ -7,18 +7,26 @@ file's name, is never taken for markup and cannot steer the terminal.
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ndoo.cli.progress import Activity
+
 # Rich is imported where something is drawn: a command that prints JSON does without it.
+
+RUN: Final = logging.getLogger("ndoo.run")
+"""What the run as a whole did: how it began, what went wrong, how it ended."""
+
+# Where no log is kept, Python would print what is recorded of an error beside the line that tells of it.
+logging.getLogger("ndoo").addHandler(logging.NullHandler())
 
 _UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -62,29 +70,41 @@ def size(count: int) -> str:
 
 
 def write_json(values: Mapping[str, Any]) -> None:
-    """Write one JSON object to standard output; times in ISO 8601, paths as text."""
-    typer.echo(json.dumps(values, default=_to_json, indent=2))
+    """Write one JSON object to standard output, on a line; times in ISO 8601, paths as text."""
+    typer.echo(json.dumps(values, default=to_json))
 
 
-def _to_json(value: object) -> str:
+def to_json(value: object) -> str:
+    """Write what JSON has no form for: a time, a path."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def show_error(lines: Sequence[str]) -> None:
-    """Write an error to standard error: a first line that names the program, then details."""
+def show_error(lines: Sequence[str], *, level: int = logging.ERROR, **facts: str) -> None:
+    """Write an error to standard error: a first line that names the program, then details.
+
+    The first line, with the facts, goes to the log too.
+    """
     first, *rest = map(one_line, lines)
+    RUN.log(level, "%s", first, extra={"facts": facts})
     typer.echo(f"ndoo: {first}", err=True)
     for line in rest:
         typer.echo(f"  {line}", err=True)
 
 
-def note(text: str) -> None:
-    """Say something beside the result, on standard error."""
-    typer.echo(one_line(text), err=True)
+def note(text: str, *, quiet: bool = False) -> None:
+    """Say something beside the result, on standard error unless asked to be quiet, and in the log."""
+    RUN.info("%s", text)
+    if not quiet:
+        typer.echo(one_line(text), err=True)
 
 
-def show_facts(rows: Iterable[tuple[str, int | str, str]]) -> None:
-    """Show a list of facts: name, value, and a remark; counts are aligned, empty texts left out."""
+def show_facts(rows: Iterable[tuple[str, int | str, str]], *, quiet: bool = False) -> None:
+    """Show a list of facts: name, value, and a remark; counts are aligned, empty texts left out.
+
+    Asked to be quiet, it shows nothing.
+    """
+    if quiet:
+        return
     from rich.table import Table
 
     kept = [row for row in rows if row[1] != ""]
@@ -132,56 +152,10 @@ def _draw(table: Table) -> None:
 # -- progress ---------------------------------------------------------------------------------------
 
 
-class Progress(Protocol):
-    """What goes on at the moment; shown, with the time it takes, on a terminal only."""
-
-    def start(self, text: str) -> None:
-        """Say what begins."""
-        ...
-
-    def bytes(self, done: int, total: int = 0) -> None:
-        """Say how many bytes of it are through, and of how many if that is known."""
-        ...
-
-
-class _Silent:
-    def start(self, text: str) -> None:
-        """Show nothing."""
-
-    def bytes(self, done: int, total: int = 0) -> None:
-        """Show nothing."""
-
-
-class _Spinner:
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-        self._task: Any = None
-        self._text = ""
-
-    def start(self, text: str) -> None:
-        self._text = text
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(printable(text), total=None)
-
-    def bytes(self, done: int, total: int = 0) -> None:
-        through = f"{size(done)} of {size(total)}" if total else size(done)
-        self._bar.update(self._task, description=printable(f"{self._text}: {through}"))
-
-
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Progress]:
+def progress(*, quiet: bool = False) -> Iterator[Activity]:
     """Show progress on standard error while the block runs, and nothing of it afterwards."""
-    if quiet or not sys.stderr.isatty():
-        yield _Silent()
-        return
-    from rich import progress as bars
-    from rich.console import Console
+    from ndoo.cli.progress import activity
 
-    columns = (
-        bars.SpinnerColumn(),
-        bars.TextColumn("{task.description}", markup=False),
-        bars.TimeElapsedColumn(),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Spinner(bar)
+    with activity(quiet=quiet) as shown:
+        yield shown

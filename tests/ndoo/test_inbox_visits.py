@@ -150,7 +150,7 @@ async def test_looks_at_the_simulator_begin_quickly(staged: Staged) -> None:
         await staged.world.collect(submission, service=Service(poll_interval=1.0), timeout=1.0, progress=told)
     pauses = [next_look for _, next_look in told.waits]
     assert pauses[0] <= 0.05
-    assert pauses == sorted(pauses)
+    assert pauses[1:] == sorted(pauses[1:])
     assert 3 <= len(pauses) <= 7
     assert max(pauses) <= 1.0
 
