@@ -20,16 +20,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, read_submitted
+from ndoo._answer_file import Outcome, Target, check_output
 from ndoo._delivery import Delivery
-from ndoo._inbox import Inbox, Kind, classify, greet
+from ndoo._fetching import fetch
+from ndoo._inbox import Inbox, greet
 from ndoo._submitting import choose_form, prepare, take_local_id
 from ndoo._waiting import Waiting, refuse_ended
-from ndoo.errors import ConfigError, ListRejected, MeshError, MessageGone, MessageUnknown, UnexpectedAnswer
+from ndoo.errors import ConfigError, MeshError, MessageGone, MessageUnknown
 from ndoo.filtering import FilterSummary
 from ndoo.journal import Draft, Form, Journal, Stage, Submission
 from ndoo.lists import NumberRule
-from ndoo.mailbox import Mailbox, MessageHeaders
+from ndoo.mailbox import Mailbox
 from ndoo.output import open_part
 from ndoo.progress import SILENT, Progress
 from ndoo.protocol import WORKFLOW_CACHE, WORKFLOW_CHECK
@@ -293,7 +294,7 @@ async def collect(
         await asyncio.to_thread(check_output, submission.source, output, force)
         answer = await Waiting(inbox, journal, submission, progress).answer(timeout)
         target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force, progress)
-        submission, outcome = await _fetch(mailbox, journal, answer.message_id, target)
+        submission, outcome = await fetch(mailbox, journal, answer.message_id, target)
         progress.step("written", local_id=submission.local_id, output=outcome.output.name)
     # Out of the inbox is all that it has to be, and a try before the last may have got it there.
     with suppress(MessageGone, MessageUnknown):
@@ -343,85 +344,3 @@ def _check_open(submission: Submission, mailbox: Mailbox) -> None:
             f"whether {local_id} was sent only {submission.url} can tell, and this is {mailbox.url}; "
             "set NDOO_URL"
         )
-
-
-def _recognise(headers: MessageHeaders, submission: Submission) -> None:
-    """Look again at what is being received, since what was listed and what comes are two answers."""
-    if classify(headers, submission) is not Kind.ANSWER:
-        raise NotAnAnswer("is not what it was announced as")
-
-
-async def _fetch(
-    mailbox: Mailbox, journal: Journal, answer_id: str, target: Target
-) -> tuple[Submission, Outcome]:
-    """Receive the answer, check it and write the output; it is not acknowledged here."""
-    submission = target.submission
-    local_id = submission.local_id
-    aside = journal.refused(local_id, answer_id)
-    if await asyncio.to_thread(aside.exists):
-        raise _refused(submission, answer_id, "was looked at before and refused", aside)
-    submitted = await asyncio.to_thread(read_submitted, journal.list_of(local_id))
-    with open_part(journal.answer_of(local_id)) as (file, part):
-        body = AnswerBody(file, part, submission, submitted)
-        try:
-            async with mailbox.receive(answer_id) as message:
-                _recognise(message.headers, submission)
-                await message.save(_Intake(body, target.progress))
-            if await asyncio.to_thread(body.is_rejection):
-                await _reject(mailbox, journal, local_id, answer_id)
-            returned = await asyncio.to_thread(body.finish, target.password)
-        except NotAnAnswer as error:
-            if body.size:
-                await asyncio.to_thread(body.keep, aside)
-            raise _refused(submission, answer_id, str(error), aside if body.size else None) from error
-        except MessageGone as error:
-            raise MessageGone(
-                f"message {answer_id}, the answer to {local_id}, was in the inbox and is gone: another "
-                "program has collected it, or it has just expired; look for its output, or submit again",
-                mailbox=submission.mailbox,
-                message_id=answer_id,
-                status=error.status,
-                event=error.event,
-                code=error.code,
-            ) from error
-        target.progress.step("received", local_id=local_id, message_id=answer_id, bytes=body.size)
-        # A file that appeared during the wait is somebody else's; once "answered" it would pass for our own.
-        await asyncio.to_thread(check_output, submission.source, submission.output, target.force)
-        await asyncio.to_thread(journal.answered, local_id, answer_id)
-        outcome = await asyncio.to_thread(target.write, part, returned)
-        return await asyncio.to_thread(journal.written, local_id, outcome.to_json()), outcome
-
-
-def _refused(submission: Submission, answer_id: str, reason: str, aside: Path | None) -> UnexpectedAnswer:
-    kept = f", and its content is kept in {aside} for you to look at" if aside is not None else ""
-    return UnexpectedAnswer(
-        f"message {answer_id}, the answer to {submission.local_id}, {reason}; no output was written, and the "
-        f"message is still in the inbox{kept}",
-        mailbox=submission.mailbox,
-        message_id=answer_id,
-    )
-
-
-class _Intake:
-    """Takes a message's body as a file would, away from the event loop."""
-
-    def __init__(self, body: AnswerBody, progress: Progress) -> None:
-        self._body = body
-        self._progress = progress
-
-    async def write(self, data: bytes, /) -> None:
-        """Take the next bytes."""
-        await asyncio.to_thread(self._body.take, data)
-        self._progress.receiving(self._body.size, 0)
-
-
-async def _reject(mailbox: Mailbox, journal: Journal, local_id: str, answer_id: str) -> None:
-    await asyncio.to_thread(
-        journal.failed, local_id, "the service found an invalid NHS number and checked nothing"
-    )
-    await mailbox.acknowledge(answer_id)
-    raise ListRejected(
-        local_id,
-        f"the service found one or more invalid NHS numbers in {local_id} and checked nothing; "
-        "'ndoo numbers validate FILE' shows which lines, then submit the list again",
-    )

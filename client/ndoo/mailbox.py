@@ -17,7 +17,6 @@ import platform
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -35,9 +34,10 @@ from ndoo._answers import (
     read_message_id,
     read_object,
 )
-from ndoo._bodies import Body, Source, gzip_blocks, open_source, read_blocks
+from ndoo._bodies import Body, Source, open_source
 from ndoo._failures import Call, unexpected
 from ndoo._message import Message
+from ndoo._outgoing import CHUNK_SIZE, MAX_GZIP_CHUNK, Outgoing
 from ndoo._tls import tls_context
 from ndoo._transport import CLIENT_VERSION, Credentials, Request, Transport
 from ndoo.errors import RequestRefused
@@ -55,57 +55,6 @@ __all__ = [
     "Tracking",
     "tls_context",
 ]
-
-CHUNK_SIZE: Final = 75_000_000
-"""Default size of a chunk before compression, in bytes."""
-
-_MAX_GZIP_CHUNK: Final = 99_000_000
-"""Incompressible data grows a little; a chunk this size still fits into one request (section 2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """A body cut into chunks of ``step`` bytes before compression (section 13)."""
-
-    source: Source
-    step: int
-    compress: bool
-    progress: Callable[[int], None] | None
-
-    @property
-    def total(self) -> int:
-        """How many chunks there are."""
-        return protocol.chunk_count(self.source.size, self.step)
-
-    def request(
-        self, number: int, call: Call, target: str, headers: Mapping[str, str], content_type: str
-    ) -> Request:
-        """Make the POST of one chunk; its bytes are read from the source again on each try."""
-        start = (number - 1) * self.step
-        end = min(start + self.step, self.source.size)
-
-        def body() -> AsyncIterator[bytes | memoryview]:
-            blocks = read_blocks(self.source, start, end, self.progress)
-            return gzip_blocks(blocks) if self.compress else blocks
-
-        headers = {
-            **headers,
-            "Content-Type": content_type,
-            Header.CHUNK_RANGE: str(protocol.ChunkRange(number, self.total)),
-        }
-        if self.compress:
-            # On every chunk or on none: the server refuses a change (section 13).
-            headers["Content-Encoding"] = "gzip"
-        return Request(
-            call,
-            "POST",
-            target,
-            headers,
-            body,
-            size=None if self.compress else end - start,
-            # Locked: the last chunk was complete at an earlier try whose answer was lost.
-            done_status=423 if number == self.total > 1 else None,
-        )
 
 
 def _utc_now() -> datetime:
@@ -275,7 +224,7 @@ class Mailbox:
             Header.CONTENT_ENCRYPTED: "Y" if encrypted else "",
         }
         async with open_source(body) as source:
-            outgoing = _Outgoing(source, self._chunk_step(compress=compress), compress, progress)
+            outgoing = Outgoing(source, self._chunk_step(compress=compress), compress, progress)
             self._check(source, outgoing.total, {**texts, "Content-Type": content_type})
             headers = {name: text for name, text in texts.items() if text}
             if outgoing.total > 1:
@@ -312,15 +261,15 @@ class Mailbox:
             MeshError: anything else; the message can be resumed again.
         """
         async with open_source(body) as source:
-            outgoing = _Outgoing(source, self._chunk_step(compress=compress), compress, progress)
+            outgoing = Outgoing(source, self._chunk_step(compress=compress), compress, progress)
             await self._send_rest(outgoing, message_id)
 
-    async def _send_rest(self, outgoing: _Outgoing, message_id: str) -> None:
+    async def _send_rest(self, outgoing: Outgoing, message_id: str) -> None:
         for number in range(2, outgoing.total + 1):
             await self._transport.fetch(self._chunk(outgoing, number, message_id))
 
     def _chunk_step(self, *, compress: bool) -> int:
-        return min(self.chunk_size, _MAX_GZIP_CHUNK) if compress else self.chunk_size
+        return min(self.chunk_size, MAX_GZIP_CHUNK) if compress else self.chunk_size
 
     def _check(self, source: Source, total: int, texts: Mapping[str, str]) -> None:
         """Refuse, before anything is sent, what the server would refuse or the wire would change."""
@@ -343,7 +292,7 @@ class Mailbox:
                     f"{name} may have printable ASCII characters only", mailbox=self.mailbox_id
                 )
 
-    def _chunk(self, outgoing: _Outgoing, number: int, message_id: str) -> Request:
+    def _chunk(self, outgoing: Outgoing, number: int, message_id: str) -> Request:
         call = self._call(
             f"send chunk {number} of {outgoing.total} of message {message_id} (the recipient sees nothing "
             "of it unless all arrive)",
