@@ -34,8 +34,12 @@ types: $(STAMP)
 suite: $(STAMP)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
-bench: $(STAMP)  ## measure the ten-million-number round trip
+bench: $(STAMP)  ## measure the client: round trip, filtering, transfer, membership
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/round_trip.py
+	$(BIN)/python benchmarks/filtering.py
+	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/membership.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-output
