@@ -1,7 +1,8 @@
 """The round trip of a long list: `ndoo check` against `mesh-sim serve`, timed, with both peak memories.
 
-Two real processes with their default settings, over loopback. Prints one line a kind of list; nothing is
-asserted, since times belong to the machine.
+Two real processes over loopback, with their default settings but for one: any ten digits are a number, since
+only then has the test range ten million different ones (each number is sent once, however often it is in a
+list). Prints one line a kind of list; nothing is asserted, since times belong to the machine.
 """
 
 from __future__ import annotations
@@ -15,24 +16,27 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mesh_sim.population import write_population
+from ndoo.lists import TEST_RANGE, format_records
+
+_RULE = ("--number-rule", "digits")
 
 
 def main() -> None:
     """Run the round trips and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000_000, help="NHS numbers in the list")
-    count = parser.parse_args().count
+    count = min(parser.parse_args().count, TEST_RANGE[1] - TEST_RANGE[0] + 1)
     table = Table(title=f"{count:,} NHS numbers through ndoo check", title_justify="left")
     for heading in ("list", "input", "seconds", "client peak", "server peak"):
         table.add_column(heading, justify="left" if heading == "list" else "right")
     with tempfile.TemporaryDirectory(prefix="mesh-sim-bench-") as folder:
         lists = Path(folder)
         plain = lists / "population.dat"
-        write_population(plain, count, seed=1)
+        _write_list(plain, count)
         csv = lists / "population.csv"
         _write_csv(plain, csv)
         for source, output, *options in (
@@ -45,6 +49,15 @@ def main() -> None:
             size = f"{source.stat().st_size / 1e6:,.0f} MB"
             table.add_row(name, size, f"{seconds:.1f}", f"{client:.0f} MB", f"{server:.0f} MB")
     Console().print(table)
+
+
+def _write_list(path: Path, count: int) -> None:
+    """Write different numbers of the test range, in no order."""
+    numbers = np.arange(TEST_RANGE[0], TEST_RANGE[0] + count, dtype=np.int64)
+    np.random.default_rng(1).shuffle(numbers)
+    with path.open("wb") as out:
+        for block in np.array_split(numbers, 1 + count // 65_536):
+            out.write(format_records(block))
 
 
 def _write_csv(plain: Path, csv: Path) -> None:
@@ -73,6 +86,7 @@ def _round_trip(folder: Path, source: Path, output: Path, options: list[str]) ->
             ],
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"MESH_SIM_NHS_NUMBER_RULE": "digits"},
         )
         try:
             assert server.stdout is not None
@@ -81,7 +95,7 @@ def _round_trip(folder: Path, source: Path, output: Path, options: list[str]) ->
             environment = os.environ | {"NDOO_URL": found[0], "NDOO_DATA": str(Path(data) / "ndoo")}
             began = time.perf_counter()
             client = subprocess.Popen(
-                [sys.executable, "-m", "ndoo", "check", str(source), "-o", str(output), *options],
+                [sys.executable, "-m", "ndoo", "check", str(source), "-o", str(output), *options, *_RULE],
                 env=environment,
                 stdout=subprocess.DEVNULL,
             )
