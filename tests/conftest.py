@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from support import Callers, MakeSimulator, Simulator
 
 from mesh_sim.app import running
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Settings
 from mesh_sim.sandbox_environment import VARIABLES
+
+# Times belong to the machine, and no test fails for one.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

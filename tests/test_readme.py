@@ -72,4 +72,4 @@ async def test_the_example_of_the_client_s_page(simulator: Simulator, tmp_path: 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     script = _block("python", "check_opt_outs", "docs/ndoo.md").replace(ADDRESS, simulator.url)
     assert await _run(simulator, tmp_path, sys.executable, "-c", script) == "1954 0\n"
-    assert (tmp_path / "cleaned.csv").exists()
+    assert (tmp_path / "checked.csv").exists()

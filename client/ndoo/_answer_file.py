@@ -84,6 +84,7 @@ class AnswerBody:
         self._reader = RecordReader(NumberRule.DIGITS, answer=True)
         self._records = 0
         self._strangers = 0
+        self._distinct = 0
         self._sound = True
 
     def is_rejection(self) -> bool:
@@ -115,15 +116,20 @@ class AnswerBody:
 
         Raises:
             NotAnAnswer: it is no cleaned list or no sound cache, has more records than were submitted, or
-                a number that was not.
+                a number that was not
+                or comes twice.
             ConfigError: it cannot be kept.
         """
         with writing_errors(self.path.parent):
             self._file.flush()
+        if not self.size:
+            # Nobody left is a line feed; with nothing at all something went wrong on the way.
+            raise NotAnAnswer("is empty")
         if self._is_cache:
             self._records = self._verify_cache(password)
         else:
             self._judge(self._reader.finish())
+            self._distinct = _count_distinct(self.path)
         if not self._sound:
             raise NotAnAnswer("is not a list of NHS numbers")
         if self._records > self._submission.records:
@@ -132,6 +138,8 @@ class AnswerBody:
             )
         if self._strangers:
             raise NotAnAnswer(f"has {self._strangers:,} NHS numbers that were not submitted")
+        if self._distinct < self._records:
+            raise NotAnAnswer("repeats NHS numbers, and each was submitted once")
         return self._records
 
     def keep(self, aside: Path) -> None:
@@ -159,8 +167,11 @@ class AnswerBody:
             # Whether it may be used today is asked at each use; here only every byte must be right.
             with open_cache(self.path) as stream:
                 frame = read_frame(self.path, stream)
-                for numbers in verified_records(self.path, stream, frame, password):
+                found = NumberSet.from_arrays(
                     self._look_for_strangers(numbers)
+                    for numbers in verified_records(self.path, stream, frame, password)
+                )
+            self._distinct = len(found)
         except CacheError as error:
             raise NotAnAnswer(f"is not a sound temporary cache: {error.reason}") from error
         status = frame.status
@@ -168,9 +179,15 @@ class AnswerBody:
             raise NotAnAnswer("is the temporary cache of another submission")
         return status.records
 
-    def _look_for_strangers(self, numbers: Numbers) -> None:
+    def _look_for_strangers(self, numbers: Numbers) -> Numbers:
         if self._submitted is not None:
             self._strangers += len(numbers) - int(np.count_nonzero(self._submitted.contains(numbers)))
+        return numbers
+
+
+def _count_distinct(path: Path) -> int:
+    reader = RecordReader(NumberRule.DIGITS, answer=True)
+    return len(NumberSet.from_arrays(block.numbers for block in reader.read(_blocks(path))))
 
 
 # -- the output -------------------------------------------------------------------------------------

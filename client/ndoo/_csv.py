@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -17,11 +17,11 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ndoo._cells import read_cells
+from ndoo._cells import parse_cell, read_cells
 from ndoo._encodings import drop_separators
 from ndoo.errors import UnreadableList
 from ndoo.lists import Fault, Faults, NumberRule
-from ndoo.records import RECORD, RECORD_BYTES, Numbers, decode_records
+from ndoo.records import RECORD, RECORD_BYTES, Mask, Numbers, decode_records
 
 MAX_ROW_BYTES: Final = 4 << 20
 """A row longer than this, over all its lines, is taken for the trace of a missing quotation mark."""
@@ -33,10 +33,16 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class CsvLayout:
-    """How a CSV is cut into cells, and which cell, from 0, holds the NHS number."""
+    """How a CSV is cut into cells, which cell, from 0, holds the NHS number, and how many a row has."""
 
     delimiter: str
     index: int
+    width: int
+
+    @property
+    def fillers(self) -> str:
+        """Characters that make no content of the cells past a row's last."""
+        return f' \t\r\n"{self.delimiter}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +50,9 @@ class Rows:
     """Whole rows one after the other, and the cell of each in the column wanted; n of them.
 
     ``ends`` is where each row ends in ``data`` and ``lines`` the line on which it starts. The cells, with
-    no quotation marks around them, are in ``text`` from ``starts`` to ``stops``. All have shape (n,).
-    ``next_line`` is the line on which the row after them starts.
+    no quotation marks around them, are in ``text`` from ``starts`` to ``stops``. ``extra`` tells which rows
+    have more cells than they should, apart from empty ones. All have shape (n,). ``next_line`` is the line
+    on which the row after them starts.
     """
 
     data: bytes = field(repr=False)
@@ -55,6 +62,7 @@ class Rows:
     text: bytes = field(repr=False)
     starts: Numbers
     stops: Numbers
+    extra: Mask
 
 
 def cut_rows(path: Path, pieces: Iterable[bytes], layout: CsvLayout, first_line: int) -> Iterator[Rows]:
@@ -67,7 +75,8 @@ def cut_rows(path: Path, pieces: Iterable[bytes], layout: CsvLayout, first_line:
         first_line: the line on which the first row starts.
 
     Raises:
-        UnreadableList: it is not CSV; says on which line the row in question starts.
+        UnreadableList: it is not CSV, or a quotation mark hides a row in a cell of another; says on which
+            line the row in question starts.
     """
     held, line = b"", first_line
     pieces = iter(pieces)
@@ -109,6 +118,7 @@ def _cut_quickly(data: bytes, layout: CsvLayout, line: int, *, ended: bool) -> R
     edges = np.flatnonzero(marks)
     kinds = buffer[edges]
     feeds = edges[kinds == _FEED]
+    quoted = edges[:0]  # delimiters and line feeds that are
     has_returns = b"\r" in data
     if has_returns and not _are_paired(buffer, feeds):
         return None
@@ -119,13 +129,14 @@ def _cut_quickly(data: bytes, layout: CsvLayout, line: int, *, ended: bool) -> R
             return None
         outside = np.cumsum(is_quote, dtype=np.uint8) & 1 == 0
         outside &= ~is_quote
+        quoted = edges[~(outside | is_quote)]
         edges, kinds = edges[outside], kinds[outside]
-    if _has_long_cell(edges, len(text)):
-        return None
 
     last = np.flatnonzero(kinds == _FEED)  # of each row's edges
     ends = edges[last] + 1
     row_starts = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1]))
+    if _has_long_cell(edges, len(text)) or _hide_rows(text, quoted, row_starts, ends, layout):
+        return None
     starts, stops = _find_cells(edges, last, row_starts, layout.index)
     if has_returns:
         stops = stops - ((stops > starts) & (buffer[stops - 1] == _RETURN))
@@ -140,7 +151,8 @@ def _cut_quickly(data: bytes, layout: CsvLayout, line: int, *, ended: bool) -> R
         ends[-1] = len(data)
     size = int(ends[-1]) if len(ends) else 0
     next_line = line + int(np.searchsorted(feeds, size))
-    return Rows(data[:size], ends, lines, next_line, text, starts, stops)
+    extra = _find_extra(buffer, edges, last, layout)
+    return Rows(data[:size], ends, lines, next_line, text, starts, stops, extra)
 
 
 def _are_paired(buffer: Bytes, feeds: Numbers) -> bool:
@@ -186,6 +198,56 @@ def _find_cells(edges: Numbers, last: Numbers, row_starts: Numbers, index: int) 
     return np.where(first + index <= last, edges[found - 1] + 1, stops), stops
 
 
+def _find_extra(buffer: Bytes, edges: Numbers, last: Numbers, layout: CsvLayout) -> Mask:
+    """Tell which rows have cells with content past the last that ``layout`` allows, shape (n,).
+
+    Args:
+        buffer: the text.
+        edges: where each cell of every row stops.
+        last: which of ``edges`` are the rows' last, shape (n,).
+        layout: how to cut.
+    """
+    before = np.concatenate((np.full(min(1, len(last)), -1, np.int64), last[:-1]))
+    extra: Mask = last - before > layout.width
+    wide = np.flatnonzero(extra)
+    if len(wide):
+        is_content = np.ones(256, np.bool_)
+        is_content[list(layout.fillers.encode())] = False
+        contents = np.flatnonzero(is_content[buffer])
+        begun = np.searchsorted(contents, edges[before[wide] + layout.width])
+        extra[wide] = np.searchsorted(contents, edges[last[wide]]) > begun
+    return extra
+
+
+def _hide_rows(text: bytes, quoted: Numbers, row_starts: Numbers, ends: Numbers, layout: CsvLayout) -> bool:
+    """Tell whether ``_hides_row`` is true of any of n rows.
+
+    Args:
+        text: what the rows are part of.
+        quoted: where delimiters and line feeds are that stand in quoted cells.
+        row_starts: shape (n,).
+        ends: shape (n,).
+        layout: how to cut.
+    """
+    is_feed = np.frombuffer(text, np.uint8)[quoted] == _FEED
+    feeds, delimiters = quoted[is_feed], quoted[~is_feed]
+    if not len(feeds) or layout.width < 2:
+        return False
+    rows = np.unique(np.searchsorted(ends, feeds, "right"))
+    rows = rows[rows < len(ends)]
+    # Few rows over several lines have as many delimiters in their cells as between them.
+    counts = np.searchsorted(delimiters, ends[rows]) - np.searchsorted(delimiters, row_starts[rows])
+    return any(
+        _hides_row(_parse(text[row_starts[row] : ends[row]], layout), layout)
+        for row in rows[counts >= layout.width - 1].tolist()
+    )
+
+
+def _parse(row: bytes, layout: CsvLayout) -> list[str]:
+    source = io.StringIO(row.decode("utf-8", "surrogateescape"))
+    return next(csv.reader(source, delimiter=layout.delimiter, strict=True), [])
+
+
 # -- row by row -------------------------------------------------------------------------------------
 
 
@@ -198,9 +260,18 @@ def _cut_exactly(path: Path, data: bytes, layout: CsvLayout, line: int, *, ended
     source = io.StringIO(data.decode("utf-8", "surrogateescape"))
     reader = csv.reader(source, delimiter=layout.delimiter, strict=True)
     cells: list[bytes] = []
+    extra: list[bool] = []
     last_lines: list[int] = []  # the line, from 1, on which each row ends
     try:
         for row in reader:
+            begins = last_lines[-1] if last_lines else 0
+            if reader.line_num > begins + 1 and _hides_row(row, layout):
+                raise UnreadableList(
+                    path,
+                    f"line {line + begins}: a quoted cell runs over what looks like another row; take out "
+                    "the quotation mark (a ditto mark?), or the lines in that cell",
+                )
+            extra.append(bool("".join(row[layout.width :]).strip(layout.fillers)))
             cell = row[layout.index] if layout.index < len(row) else ""
             cells.append(cell.encode("utf-8", "surrogateescape"))
             last_lines.append(reader.line_num)
@@ -216,7 +287,35 @@ def _cut_exactly(path: Path, data: bytes, layout: CsvLayout, line: int, *, ended
     whole = data[: row_ends[-1]] if cells else b""
     next_line = line + last_lines[-1] if cells else line
     text = b"".join([cell + b"\n" for cell in cells])
-    return Rows(whole, row_ends, lines, next_line, text, starts, stops)
+    return Rows(whole, row_ends, lines, next_line, text, starts, stops, np.array(extra, np.bool_))
+
+
+def _hides_row(row: Sequence[str], layout: CsvLayout) -> bool:
+    """Tell whether a cell of a row over several lines looks as if another row had got into it.
+
+    It has as many delimiters as a row has, or more; and either a line of it has that many tabs, which nobody
+    types into a cell; or what is between them is a number; or the cell's own quotation marks stand where
+    a cell would start and end without it, as ditto marks do. An address has commas and lines, and none of it.
+    """
+    needed = layout.width - 1
+    if not needed:
+        return False  # whatever got into the only cell makes it no number
+    edges = (layout.delimiter, "\n", "\r\n")
+    for cell in row:
+        if "\n" not in cell or cell.count(layout.delimiter) < needed:
+            continue
+        lines = cell.split("\n")
+        if layout.delimiter == "\t" and any(line.count("\t") >= needed for line in lines):
+            return True
+        if cell.startswith(edges) and cell.endswith(edges):
+            return True
+        pieces = [piece for line in lines for piece in line.split(layout.delimiter)]
+        if any(parse_cell(piece)[1] in _NUMBER_LIKE for piece in pieces):
+            return True
+    return False
+
+
+_NUMBER_LIKE: Final = (Fault.NONE, Fault.CHECK_DIGIT, Fault.LOST_ZERO, Fault.SCIENTIFIC)
 
 
 def not_csv(path: Path, line: int, error: csv.Error) -> UnreadableList:
@@ -234,7 +333,17 @@ def not_csv(path: Path, line: int, error: csv.Error) -> UnreadableList:
 
 
 def read_column(rows: Rows, rule: NumberRule) -> tuple[Numbers, Faults]:
-    """Read the NHS numbers of rows by the rules of ``read_cells``, separators allowed; shape (n,) each."""
+    """Read the NHS numbers of rows by the rules of ``read_cells``, separators allowed; shape (n,) each.
+
+    A row with more cells than it should have has none, whatever stands in the column.
+    """
+    numbers, faults = _read_cells(rows, rule)
+    if rows.extra.any():
+        numbers[rows.extra], faults[rows.extra] = -1, Fault.EXTRA_CELLS
+    return numbers, faults
+
+
+def _read_cells(rows: Rows, rule: NumberRule) -> tuple[Numbers, Faults]:
     buffer = np.frombuffer(rows.text, np.uint8)
     ten_long = np.flatnonzero(rows.stops - rows.starts == 10)
     records = np.empty((len(ten_long), RECORD_BYTES), np.uint8)

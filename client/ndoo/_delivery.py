@@ -7,12 +7,17 @@ tells whether the list has arrived, has not, or has in part (mesh-api.md section
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ndoo.errors import (
+    AnswerPending,
     CertificateRefused,
     CheckError,
+    ConfigError,
     MeshError,
     MessageUnknown,
     NdooError,
@@ -20,15 +25,36 @@ from ndoo.errors import (
     RequestRefused,
     RequestTimeout,
 )
-from ndoo.journal import Journal, Submission
-from ndoo.mailbox import Mailbox, Tracking
+from ndoo.journal import Journal, Stage, Submission
+from ndoo.mailbox import Mailbox
+from ndoo.output import claim
 from ndoo.progress import Progress
 
 _TRIES: Final = 2
 """How many times one run sends a list that proves not to have arrived."""
 
-_COMPRESS_FROM: Final = 1_000_000
-"""Lists of more bytes than this are compressed on the way: ten million numbers to about half."""
+_SEVERAL: Final = 300
+"""Status of tracking a local id that several messages have (mesh-api.md section 14)."""
+
+_SLOW_GATEWAY: Final = (502, 504)
+"""What a gateway answers that has lost patience; the server behind it may still be taking the list in."""
+
+_LONGEST_INTAKE: Final = 60.0
+"""Seconds after which a server of the NHS has taken in a list, or never will: after that tracking can be
+believed that does not know it. At the simulator a second is enough."""
+
+_SOON: Final = 2.0
+"""Seconds that finding out may be put off while somebody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What tracking says of a list that has reached the server."""
+
+    message_id: str
+    status: str
+    code: str = ""
+    description: str = ""
 
 
 class Delivery:
@@ -39,10 +65,16 @@ class Delivery:
         journal: the journal.
         submission: a prepared one.
         progress: told how many bytes are sent, and what was found out.
+        patience: seconds after the last try from which tracking can be believed that knows nothing of it.
     """
 
     def __init__(
-        self, mailbox: Mailbox, journal: Journal, submission: Submission, progress: Progress
+        self,
+        mailbox: Mailbox,
+        journal: Journal,
+        submission: Submission,
+        progress: Progress,
+        patience: float,
     ) -> None:
         self._mailbox = mailbox
         self._journal = journal
@@ -50,6 +82,7 @@ class Delivery:
         self._local_id = submission.local_id
         self._list = journal.list_of(submission.local_id)
         self._progress = progress
+        self._patience = min(patience, _LONGEST_INTAKE)
 
     async def send(self) -> Submission:
         """Send the list for the first time.
@@ -63,18 +96,21 @@ class Delivery:
             NotDelivered: MESH could not deliver it; recorded as failed.
             NdooError: it was refused; recorded as failed.
         """
-        for tries_left in reversed(range(_TRIES)):
-            sent = await self._try()
-            if sent is not None:
-                return sent
-            if tries_left:
-                await self._tell(
-                    f"the connection broke while {self._local_id} was sent; by tracking it had not arrived, "
-                    "and it was sent again"
-                )
-        raise await self._fail(
-            f"{self._local_id} did not reach the server, so nothing was sent: submit the list again"
-        )
+        async with self._alone() as submission:
+            if submission.stage is not Stage.PREPARED:
+                return submission
+            for tries_left in reversed(range(_TRIES)):
+                sent = await self._try()
+                if sent is not None:
+                    return sent
+                if tries_left:
+                    await self._tell(
+                        f"the connection broke while {self._local_id} was sent; by tracking it had not "
+                        "arrived, and it was sent again"
+                    )
+            raise await self._fail(
+                f"{self._local_id} did not reach the server, so nothing was sent: submit the list again"
+            )
 
     async def settle(self) -> Submission:
         """Find out whether the list has arrived whose sending was not confirmed; send it if it has not.
@@ -89,35 +125,73 @@ class Delivery:
             NdooError: it was refused; recorded as failed.
             MeshError: the server cannot be asked; nothing is recorded.
         """
-        tracking = await self._track()
-        if tracking is not None:
-            if tracking.status != "uploading":
-                await self._tell(
-                    f"whether {self._local_id} had been sent was not known; by tracking it had arrived"
-                )
-            return await self._conclude(tracking)
         if not await asyncio.to_thread(self._list.exists):
-            raise await self._fail(
-                f"{self._local_id} did not reach the server, and its list is not kept here any more, so "
-                "nothing was sent: submit the list again"
+            return await self._settle_without_list()
+        async with self._alone() as submission:
+            if submission.stage is not Stage.PREPARED:
+                return submission
+            await self._await_intake(submission)
+            tracking = await self._track()
+            if tracking is not None:
+                if tracking.status != "uploading":
+                    await self._tell(
+                        f"whether {self._local_id} had been sent was not known; by tracking it had arrived"
+                    )
+                return await self._conclude(tracking)
+            await self._tell(
+                f"whether {self._local_id} had been sent was not known; by tracking it had not arrived, and "
+                "it is sent now"
             )
-        await self._tell(
-            f"whether {self._local_id} had been sent was not known; by tracking it had not arrived, and it "
-            "is sent now"
+            sent = await self._try()
+            if sent is None:
+                raise CheckError(
+                    self._local_id,
+                    f"{self._local_id} did not reach the server; nothing is lost: 'ndoo collect' sends it "
+                    "again",
+                )
+            return sent
+
+    async def _settle_without_list(self) -> Submission:
+        tracking = await self._track()
+        if tracking is not None and tracking.status != "uploading":
+            return await self._conclude(tracking)
+        raise await self._fail(
+            f"{self._local_id} did not reach the server, and its list is not kept here any more, so nothing "
+            "was sent: submit the list again"
         )
-        sent = await self._try()
-        if sent is None:
-            raise CheckError(
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Submission]:
+        """Keep other processes from sending the same list; gives what is recorded of it then."""
+        with claim(self._list) as alone:
+            if not alone:
+                raise AnswerPending(
+                    self._local_id,
+                    f"another process is sending {self._local_id}; 'ndoo collect' fetches the answer later",
+                )
+            yield await asyncio.to_thread(self._journal.get, self._local_id)
+
+    async def _await_intake(self, submission: Submission) -> None:
+        """Give the server time to take in what an earlier try may have sent; tracking knows it only then."""
+        if submission.tried_at is None:
+            return
+        since = (self._journal.now() - submission.tried_at).total_seconds()
+        left = self._patience - since if since >= 0 else 0.0
+        if left > _SOON:
+            raise AnswerPending(
                 self._local_id,
-                f"{self._local_id} did not reach the server; nothing is lost: 'ndoo collect' sends it again",
+                f"{self._local_id} was sent {since:.0f} s ago and the answer lost; the server may still be "
+                f"taking it in, so that whether it arrived can be told in {left:.0f} s: 'ndoo collect' finds "
+                "out then, and goes on",
             )
-        return sent
+        await asyncio.sleep(max(0.0, left))
 
     # -- one try ------------------------------------------------------------------------------------
 
     async def _try(self) -> Submission | None:
         """Send the list once; gives None where it proves not to have arrived."""
         size = await asyncio.to_thread(_size, self._list)
+        await asyncio.to_thread(self._journal.tried, self._local_id)
         try:
             message_id = await self._mailbox.send(
                 self._submission.service_mailbox,
@@ -126,14 +200,14 @@ class Delivery:
                 local_id=self._local_id,
                 subject=self._submission.subject,
                 file_name=f"{self._local_id}.dat",
-                compress=size > _COMPRESS_FROM,
+                compress=self._submission.compress,
                 progress=lambda done: self._progress.sending(done, size),
             )
         except NdooError as error:
             if not _may_have_arrived(error):
                 await asyncio.to_thread(self._journal.failed, self._local_id, f"nothing was sent: {error}")
                 raise
-            if isinstance(error, RequestTimeout):
+            if isinstance(error, RequestTimeout) or _status(error) in _SLOW_GATEWAY:
                 # The server may still be taking the list in, so that tracking would not find it yet.
                 raise CheckError(
                     self._local_id,
@@ -161,17 +235,23 @@ class Delivery:
             )
         return await self._conclude(tracking)
 
-    async def _track(self) -> Tracking | None:
+    async def _track(self) -> _Found | None:
         try:
-            return await self._mailbox.track(local_id=self._local_id)
+            tracking = await self._mailbox.track(local_id=self._local_id)
         except MessageUnknown:
             return None
+        except RequestRefused as error:
+            if error.status != _SEVERAL:
+                raise
+            # It arrived more than once, for all our care; the first answer will be the answer.
+            return _Found("", "accepted")
+        return _Found(tracking.message_id, tracking.status, tracking.status_code, tracking.status_description)
 
-    async def _conclude(self, tracking: Tracking) -> Submission:
+    async def _conclude(self, tracking: _Found) -> Submission:
         """Go on from what tracking says of a list that has reached the server, at least in part."""
         match tracking.status:
             case "uploading":
-                await self._send_rest(tracking.message_id)
+                await self._send_rest(tracking)
                 # Were the list cut otherwise than at first, there might be nothing left to send of it.
                 if (await self._track() or tracking).status == "uploading":
                     raise await self._fail(
@@ -180,24 +260,27 @@ class Delivery:
                     )
                 await self._tell(f"only a part of {self._local_id} had arrived, and the rest was sent again")
             case "undeliverable" | "error":
-                reason = tracking.status_description or f"its status is {tracking.status}"
+                reason = tracking.description or f"its status is {tracking.status}"
                 text = f"{self._local_id} was not delivered: {reason}; submit the list again"
                 await asyncio.to_thread(self._journal.failed, self._local_id, text)
-                raise NotDelivered(self._local_id, text, tracking.status_code)
+                raise NotDelivered(self._local_id, text, tracking.code)
             case _:
                 pass
         return await self._sent(tracking.message_id)
 
-    async def _send_rest(self, message_id: str) -> None:
+    async def _send_rest(self, uploading: _Found) -> None:
         size = await asyncio.to_thread(_size, self._list)
         try:
             await self._mailbox.resume(
-                message_id,
+                uploading.message_id,
                 self._list,
-                compress=size > _COMPRESS_FROM,
+                chunk_size=self._submission.chunk_size or None,
+                compress=self._submission.compress,
                 progress=lambda done: self._progress.sending(done, size),
             )
         except RequestRefused as error:
+            if (await self._track() or uploading).status != "uploading":
+                return  # another try has completed it
             raise await self._fail(
                 f"only a part of {self._local_id} reached the server, which refuses the rest ({error}), so "
                 "nothing was sent: submit the list again"
@@ -212,7 +295,14 @@ class Delivery:
     # -- what is recorded and said ------------------------------------------------------------------
 
     async def _sent(self, message_id: str) -> Submission:
-        submission = await asyncio.to_thread(self._journal.sent, self._local_id, message_id)
+        try:
+            submission = await asyncio.to_thread(self._journal.sent, self._local_id, message_id)
+        except ConfigError as error:
+            raise CheckError(
+                self._local_id,
+                f"{self._local_id} is sent, but that cannot be recorded ({error}); do not submit it again: "
+                "when this is put right, 'ndoo collect' goes on",
+            ) from error
         self._progress.step("submitted", local_id=self._local_id, message_id=message_id)
         return submission
 
@@ -227,6 +317,10 @@ class Delivery:
 
 def _size(path: Path) -> int:
     return path.stat().st_size
+
+
+def _status(error: NdooError) -> int | None:
+    return error.status if isinstance(error, MeshError) else None
 
 
 def _may_have_arrived(error: NdooError) -> bool:

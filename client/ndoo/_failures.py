@@ -221,7 +221,7 @@ def _hint(call: Call) -> str:
 def _need(call: Call) -> str:
     if is_loopback(urlsplit(call.url).hostname or ""):
         return ""
-    return " If this network reaches others through a proxy only, set NDOO_PROXY"
+    return "; if this network reaches others through a proxy only, set NDOO_PROXY"
 
 
 def explain_proxy(status: int, proxy: Proxy, url: str) -> str:

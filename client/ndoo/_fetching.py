@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, read_submitted
 from ndoo._inbox import Kind, classify
-from ndoo.errors import ListRejected, MessageGone, UnexpectedAnswer
-from ndoo.journal import Journal, Submission
+from ndoo.errors import ListRejected, MeshError, MessageGone, UnexpectedAnswer
+from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import Mailbox, MessageHeaders
 from ndoo.output import open_part
 from ndoo.progress import Progress
@@ -50,6 +51,9 @@ async def fetch(
                 await asyncio.to_thread(body.keep, aside)
             raise _refused(submission, answer_id, str(error), aside if body.size else None) from error
         except MessageGone as error:
+            if submission.stage is Stage.WRITTEN:
+                text = f"its answer was collected, and {submission.output} is not there any more"
+                await asyncio.to_thread(journal.failed, local_id, f"{text}; submit the list again")
             raise MessageGone(
                 f"message {answer_id}, the answer to {local_id}, was in the inbox and is gone: another "
                 "program has collected it, or it has just expired; look for its output, or submit again",
@@ -97,10 +101,12 @@ class _Intake:
 
 
 async def _reject(mailbox: Mailbox, journal: Journal, local_id: str, answer_id: str) -> None:
+    await asyncio.to_thread(journal.answered, local_id, answer_id)
     await asyncio.to_thread(
         journal.failed, local_id, "the service found an invalid NHS number and checked nothing"
     )
-    await mailbox.acknowledge(answer_id)
+    with suppress(MeshError):  # the next look makes up for it
+        await mailbox.acknowledge(answer_id)
     raise ListRejected(
         local_id,
         f"the service found one or more invalid NHS numbers in {local_id} and checked nothing; "

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+UNTESTED = "not tested, for what failed before comes first"
+"""What is said of every test that a failed one has left without a point."""
+
 
 class Verdict(StrEnum):
     """How a test ended."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Final
 from urllib.parse import urlsplit
 
-from ndoo.errors import MessageGone, MessageUnknown
-from ndoo.journal import Journal, Submission
+from ndoo.errors import MeshError, MessageGone, MessageUnknown, RequestRefused, UnexpectedAnswer
+from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import Mailbox, MessageHeaders
 from ndoo.protocol import RECEIPT_SUBJECT, WORKFLOW_CHECK
 
@@ -96,13 +97,17 @@ class Inbox:
         self.others = 0
         """How many messages, of whatever workflow, belong to no submission that is pending here."""
         self.looked = False
-        """Whether this process has looked."""
+        """Whether this process has looked, and seen all of it."""
+        self.failure: MeshError | None = None
+        """Why the last look failed, if it did."""
         self._journal = journal
         real = (urlsplit(mailbox.url).hostname or "").endswith(".nhs.uk")
         self._longest = max(poll_interval, _REAL_PAUSE) if real else poll_interval
         self._first = self._longest if self._longest >= 60 else min(self._longest, _FIRST_PAUSE)
         self._pause = self._first
         self._owed = False
+        self._has_tried = False
+        self._waiting = 0
 
     def owe_a_look(self) -> None:
         """A list was sent, after which the inbox is looked into at once (witness-tests.md, case 201)."""
@@ -128,23 +133,97 @@ class Inbox:
         """
         await asyncio.to_thread(self._journal.looked, self.mailbox.url, self.mailbox.mailbox_id)
         self._owed = False
-        self._pause = min(2 * self._pause, self._longest) if self.looked else self._first
+        self._pause = min(2 * self._pause, self._longest) if self._has_tried else self._first
+        self._has_tried = True
+        try:
+            await self._read()
+        except MeshError as error:
+            self.failure = error
+            raise
+        self.failure = None
         self.looked = True
+        await self._tidy()
+
+    async def _read(self) -> None:
+        place = (self.mailbox.url, self.mailbox.mailbox_id)
+        known = await asyncio.to_thread(self._journal.strangers, *place)
         found: dict[str, MessageHeaders] = {}
+        listed = 0
         waiting = 0
+        strangers: set[str] = set()
         async for page in self.mailbox.pages(workflow_filter=f"{WORKFLOW_CHECK}*"):
             waiting = page.approx_inbox_count or 0
+            listed += len(page.messages)
             for message_id in page.messages:
-                if message_id in self.messages:
+                if message_id in known:
+                    strangers.add(message_id)
+                elif message_id in self.messages:
                     found[message_id] = self.messages[message_id]
-                    continue
-                # Another program may acknowledge it after it is listed.
-                try:
-                    found[message_id] = await self.mailbox.head(message_id)
-                except (MessageGone, MessageUnknown):
-                    continue
+                elif (headers := await self._head(message_id)) is not None:
+                    found[message_id] = headers
         self.messages = found
-        await self._count_others(max(waiting, len(found)))
+        strangers |= await asyncio.to_thread(self._strangers)
+        for message_id in strangers & found.keys():
+            del found[message_id]
+        if strangers != known:
+            await asyncio.to_thread(self._journal.set_strangers, *place, frozenset(strangers))
+        self._waiting = max(waiting, listed)
+
+    async def _head(self, message_id: str) -> MessageHeaders | None:
+        """Ask for headers; None for a message that is gone, or that must not keep the others from coming."""
+        try:
+            return await self.mailbox.head(message_id)
+        except (MessageGone, MessageUnknown, RequestRefused, UnexpectedAnswer):
+            return None
+
+    def _strangers(self) -> set[str]:
+        """Tell which messages have nothing to do with any submission from here, whatever its stage."""
+        return {
+            message_id
+            for message_id, headers in self.messages.items()
+            if not headers.linked_message_id
+            and (not headers.local_id or self._journal.find(headers.local_id) is None)
+        }
+
+    async def _tidy(self) -> None:
+        """Acknowledge what is left of submissions that have ended, and count what is not ours."""
+        pending = await asyncio.to_thread(self._journal.pending, self.mailbox.mailbox_id)
+        ours = 0
+        for headers in tuple(self.messages.values()):
+            if any(classify(headers, submission) in _OURS for submission in pending):
+                ours += 1
+            elif await asyncio.to_thread(self._is_left_over, headers):
+                ours += 1
+                with suppress(MeshError):
+                    await self.acknowledge(headers.message_id)
+        self.others = max(0, self._waiting - ours)
+
+    def _is_left_over(self, headers: MessageHeaders) -> bool:
+        """Tell whether a process ended a submission over this message, and could not acknowledge it."""
+        recorded = self._journal.find(headers.local_id)
+        if recorded is None or recorded.stage not in (Stage.COLLECTED, Stage.FAILED):
+            return False
+        match classify(headers, recorded):
+            case Kind.RECEIPT | Kind.REPORT:
+                return True
+            case Kind.ANSWER:
+                return headers.message_id == recorded.answer_id
+            case _:
+                return False
+
+    async def take_note(self, message_id: str) -> None:
+        """Receive a message that is only to be known of, and acknowledge it (witness-tests.md, case 803).
+
+        One that is gone already needs neither.
+
+        Raises:
+            MeshError: it cannot be had, or not be acknowledged.
+        """
+        with suppress(MessageGone, MessageUnknown):
+            async with self.mailbox.receive(message_id) as message:
+                await message.read()
+            await self.mailbox.acknowledge(message_id)
+        self.messages.pop(message_id, None)
 
     async def acknowledge(self, message_id: str) -> None:
         """Take a message out of the inbox for good.
@@ -154,11 +233,3 @@ class Inbox:
         """
         await self.mailbox.acknowledge(message_id)
         self.messages.pop(message_id, None)
-
-    async def _count_others(self, waiting: int) -> None:
-        pending = await asyncio.to_thread(self._journal.pending, self.mailbox.mailbox_id)
-        ours = sum(
-            any(classify(headers, submission) in _OURS for submission in pending)
-            for headers in self.messages.values()
-        )
-        self.others = waiting - ours

@@ -46,6 +46,9 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE submissions ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN repair INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN replace INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN chunk_size INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN compress INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN tried_at TEXT",
         "ALTER TABLE submissions ADD COLUMN remarks TEXT NOT NULL DEFAULT '[]'",
         """
         CREATE TABLE visits (
@@ -54,6 +57,14 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             shook_hands_at TEXT,
             looked_at TEXT,
             PRIMARY KEY (url, mailbox)
+        )
+        """,
+        """
+        CREATE TABLE strangers (
+            url TEXT NOT NULL,
+            mailbox TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            PRIMARY KEY (url, mailbox, message_id)
         )
         """,
     ),
@@ -66,11 +77,11 @@ ADD: Final = """
     INSERT INTO submissions (
         local_id, month, number, stage, subject, url, mailbox, service_mailbox, workflow_id, source, output,
         form, column, rule, records, blank, skipped, duplicates, repaired, repair,
-        replace, prepared_at
+        replace, chunk_size, compress, prepared_at
     ) VALUES (
         :local_id, :month, :number, :stage, :subject, :url, :mailbox, :service_mailbox, :workflow_id, :source,
         :output, :form, :column, :rule, :records, :blank, :skipped, :duplicates, :repaired, :repair,
-        :replace, :prepared_at
+        :replace, :chunk_size, :compress, :prepared_at
     )
 """
 
@@ -86,9 +97,9 @@ PENDING: Final = """
 
 UPDATE: Final = """
     UPDATE submissions
-    SET stage = :stage, sent_at = :sent_at, message_id = :message_id, receipt_at = :receipt_at,
-        answer_id = :answer_id, outcome = :outcome, finished_at = :finished_at, note = :note,
-        remarks = :remarks
+    SET stage = :stage, tried_at = :tried_at, sent_at = :sent_at, message_id = :message_id,
+        receipt_at = :receipt_at, answer_id = :answer_id, outcome = :outcome, finished_at = :finished_at,
+        note = :note, remarks = :remarks
     WHERE local_id = :local_id
 """
 
@@ -98,6 +109,12 @@ SHOOK_HANDS: Final = """
     INSERT INTO visits (url, mailbox, shook_hands_at) VALUES (:url, :mailbox, :at)
     ON CONFLICT (url, mailbox) DO UPDATE SET shook_hands_at = :at
 """
+
+STRANGERS: Final = "SELECT message_id FROM strangers WHERE url = ? AND mailbox = ?"
+
+FORGET_STRANGERS: Final = "DELETE FROM strangers WHERE url = ? AND mailbox = ?"
+
+ADD_STRANGER: Final = "INSERT INTO strangers (url, mailbox, message_id) VALUES (?, ?, ?)"
 
 LOOKED: Final = """
     INSERT INTO visits (url, mailbox, looked_at) VALUES (:url, :mailbox, :at)

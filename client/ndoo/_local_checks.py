@@ -33,6 +33,7 @@ from ndoo.config import (
     variable,
 )
 from ndoo.errors import ConfigError
+from ndoo.mailbox import Credentials
 
 EXPIRES_SOON: Final = timedelta(days=30)
 """A certificate that is valid for less than this is worth a warning."""
@@ -73,6 +74,7 @@ def check_settings(profile: str | None) -> tuple[Finding, Settings | None]:
     try:
         settings = load_settings(profile)
         check_pair(settings.cert, settings.key)
+        Credentials(settings.mailbox, "", "")  # refuses what no mailbox is called
     except ConfigError as error:
         what, _, advice = str(error).partition("; ")
         return Finding("settings", Verdict.FAILED, what, advice=advice), None

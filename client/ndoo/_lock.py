@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,14 +19,13 @@ from ndoo.errors import ConfigError, MailboxBusy
 
 
 @contextmanager
-def hold_mailbox(folder: Path, url: str, mailbox: str, command: str) -> Iterator[None]:
-    """Keep every other run away from a mailbox of a server while the block runs.
+def hold_mailbox(folder: Path, mailbox: str, command: str) -> Iterator[None]:
+    """Keep every other run away from a mailbox while the block runs, whatever its server is called.
 
     A process that is killed lets go of it.
 
     Args:
         folder: where the lock is; made with mode 0700 where it is missing.
-        url: the server's address.
         mailbox: the mailbox id.
         command: what is being done, for whoever finds the mailbox taken.
 
@@ -35,12 +33,10 @@ def hold_mailbox(folder: Path, url: str, mailbox: str, command: str) -> Iterator
         MailboxBusy: another run holds it; the text says which.
         ConfigError: the lock cannot be made.
     """
-    # The same mailbox id may exist in several environments.
-    name = f"{mailbox}-{sha256(url.encode()).hexdigest()[:8]}"
-    holder = folder / f"{name}.holder"
+    holder = folder / f"{mailbox}.holder"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600)
+        lock = FileLock(folder / f"{mailbox}.lock", timeout=0, mode=0o600)
         lock.acquire()
     except Timeout:
         raise MailboxBusy(mailbox, _describe(holder)) from None

@@ -120,7 +120,7 @@ def prepare_list(
     if survey.invalid and not skip_invalid:
         raise survey.refusal(source)
     if not written:
-        raise UnreadableList(source, "holds no NHS numbers")
+        raise UnreadableList(source, "holds no NHS numbers; is it the right file and column (--column)?")
     numbers = np.frombuffer(written, np.int64)
     records = len(numbers)
     if len(repeated := _repeated(numbers)):

@@ -9,24 +9,16 @@ from typing import BinaryIO, Final
 
 from ndoo._answer_file import writing_errors
 from ndoo._preparing import ListSummary, prepare_list
-from ndoo.errors import ConfigError, LocalIdTaken, MessageUnknown, RequestRefused
+from ndoo.errors import ConfigError, LocalIdTaken, MeshError, MessageUnknown, RequestRefused
+from ndoo.filtering import refuse_other_kind
 from ndoo.journal import Draft, Form, Journal, Submission
 from ndoo.lists import NumberRule
 from ndoo.mailbox import Mailbox
 from ndoo.progress import Progress
 
-_MOST_TAKEN: Final = 1000
+_MOST_ASKED: Final = 14
 _SEVERAL: Final = 300
 """Status of tracking a local id that several messages have (mesh-api.md section 14)."""
-
-
-_MADE_OF: Final = {
-    ".csv": frozenset({".csv", ".tsv", ".xlsx"}),
-    ".tsv": frozenset({".csv", ".tsv"}),
-    ".txt": frozenset({".csv", ".tsv", ".txt", ".dat"}),
-    ".xlsx": frozenset({".xlsx"}),
-}
-"""Endings of outputs that hold the source's rows, each with those of the sources it can be made of."""
 
 
 def choose_form(source: Path, output: Path) -> Form:
@@ -35,20 +27,13 @@ def choose_form(source: Path, output: Path) -> Form:
     Raises:
         ConfigError: it is another name, or such rows cannot be made of this source.
     """
-    given = Path(source.name.lower().removesuffix(".gz")).suffix
-    wanted = output.suffix.lower()
-    if wanted == ".dat":
+    if output.suffix.lower() == ".dat":
         return Form.LIST
-    if wanted not in _MADE_OF:
-        raise ConfigError(
-            f"{output}: name the output .dat for the cleaned list, or like the list for its rows, such as "
-            ".csv (or ask for a temporary cache, under any name)"
-        )
-    if given not in _MADE_OF[wanted]:
-        raise ConfigError(
-            f"{output}: {wanted} is not made of a {given or 'file without an ending'}; name the output like "
-            "the list, or .dat for the cleaned list"
-        )
+    try:
+        refuse_other_kind(source, output)
+    except ConfigError as error:
+        error.args = (f"{error}, or .dat for the cleaned list (a temporary cache may have any name)",)
+        raise
     return Form.TABLE
 
 
@@ -98,20 +83,27 @@ async def take_local_id(mailbox: Mailbox, journal: Journal, draft: Draft, part: 
 
     Raises:
         MeshError: the server cannot be asked; nothing is recorded.
-        ConfigError: the journal cannot be written, or a thousand local ids in a row are taken.
+        ConfigError: the journal cannot be written, or all that were tried are taken.
     """
-    for skip in range(_MOST_TAKEN):
+    skip = 0
+    for _ in range(_MOST_ASKED):
         # The server first: what is recorded may be looked for there under its local id.
         local_id = await asyncio.to_thread(journal.next_local_id, mailbox.mailbox_id, skip)
-        if await _was_used(mailbox, local_id):
+        try:
+            taken = await _was_used(mailbox, local_id)
+        except MeshError as error:
+            error.args = (f"{error}; nothing was sent",)
+            raise
+        if taken:
+            skip = 2 * skip + 1  # in ever wider steps: MESH does not want to be asked often
             continue
         try:
             return await asyncio.to_thread(journal.prepare, draft, part, local_id)
         except LocalIdTaken:
             continue
     raise ConfigError(
-        f"the next {_MOST_TAKEN} local ids of mailbox {mailbox.mailbox_id} have all been used before; does "
-        "another computer send from it? use one journal for all of them"
+        f"local ids of mailbox {mailbox.mailbox_id} up to the {skip:,}th after the last have been used "
+        "before; does another computer send from it? use one journal for all of them"
     )
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ndoo._inbox import Inbox, Kind, classify
-from ndoo.errors import AnswerPending, CheckError, ConnectionFailed, NotDelivered, ServerFailed
+from ndoo.errors import (
+    AnswerPending,
+    CheckError,
+    ConnectionFailed,
+    MeshError,
+    NotDelivered,
+    ServerFailed,
+)
 from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import MessageHeaders
 from ndoo.progress import Progress
@@ -67,10 +75,12 @@ class Waiting:
                         raise
                 else:
                     failed_looks = 0
-            if not failed_looks and (answer := await self.take()) is not None:
-                return answer
-            if not failed_looks:
+            if self._inbox.failure is None:
+                if (answer := await self.take()) is not None:
+                    return answer
                 await self._check_awaited()
+            elif left <= 0:  # the look that failed was taken for another list
+                raise self._inbox.failure
             due_in = await self._inbox.due_in()
             patience = left if self._inbox.looked else max(left, _GRACE)
             if left <= 0 and due_in > patience:
@@ -104,7 +114,7 @@ class Waiting:
         local_id = self._submission.local_id
         for headers in self._of_kind(Kind.RECEIPT):
             self._submission = await asyncio.to_thread(self._journal.receipted, local_id)
-            await self._inbox.acknowledge(headers.message_id)
+            await self._inbox.take_note(headers.message_id)
             self._progress.step("receipt", local_id=local_id, message_id=headers.message_id)
 
     def _of_kind(self, kind: Kind) -> list[MessageHeaders]:
@@ -137,14 +147,17 @@ class Waiting:
         reason = report.status_description or "the report does not say why"
         text = f"{local_id} was not delivered to {self._submission.service_mailbox}: {reason}"
         await asyncio.to_thread(self._journal.failed, local_id, text)
-        await self._inbox.acknowledge(report.message_id)
+        with suppress(MeshError):  # the next look makes up for it
+            await self._inbox.take_note(report.message_id)
         self._progress.step("not delivered", local_id=local_id, message_id=report.message_id)
         raise NotDelivered(local_id, f"{text}; submit the list again", report.status_code)
 
     def _pending(self, waited: float, due_in: float) -> AnswerPending:
         submission = self._submission
+        sent = submission.sent_at or submission.prepared_at
         if self._inbox.looked:
-            text = f"no answer to {submission.local_id} yet, after {waited:.0f} s"
+            waiting = f", after {waited:.0f} s" if waited >= 1 else ""
+            text = f"no answer to {submission.local_id}, submitted {sent:%d %B %H:%M} UTC, yet{waiting}"
         else:
             when = f"{datetime.now(UTC) + timedelta(seconds=due_in):%H:%M:%S} UTC"
             text = (

@@ -7,56 +7,38 @@ limited. A workbook's rows are numbered as Excel numbers them, also where messag
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import re
-import tempfile
-import threading
-import warnings
 import zipfile
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias, cast
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
-from openpyxl import Workbook, load_workbook
+from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.read_only import EMPTY_CELL
 from openpyxl.writer.excel import ExcelWriter
 
-from ndoo._cells import read_texts
+from ndoo._cells import parse_cell, read_texts
+from ndoo._workbook_xml import Row, lacks_result, opened, read_rows, reading
 from ndoo.errors import ColumnError, NdooError, UnreadableList
 from ndoo.lists import Mask, NumberRule
-from ndoo.tables import NumberBlock, NumberList, Progress, find_column, read_file
+from ndoo.tables import NumberBlock, NumberList, Progress, find_column
 
-MAX_SHEET_BYTES: Final = 4_000_000_000
-"""The largest sheet that is read, uncompressed: several times what Excel's million rows take."""
-
-MAX_OTHER_BYTES: Final = 400_000_000
-"""The most that all other parts may have together, uncompressed: openpyxl holds some of them in memory."""
-
-MAX_FILE_BYTES: Final = 1_000_000_000
-"""The largest workbook that is taken out of a .gz."""
-
-_MAX_ROWS: Final = 1_048_576
 _BATCH_ROWS: Final = 1_024
-_PIECE_BYTES: Final = 1_048_576
+_BATCH_CELLS: Final = 131_072
+_HINT_ROWS: Final = 100
 _MARK: Final = "\ufeff"
-_OLD_OR_LOCKED: Final = b"\xd0\xcf\x11\xe0"
 
-_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_SAVE_IT: Final = "open the workbook in Excel, save it, and try again"
 _NOT_IN_NAMES = re.compile(r"[\\*?:/\[\]]")
 _LEADING_ZEROS = re.compile(r"0+")
-_SILENCING: Final = threading.Lock()
-
-Row: TypeAlias = Sequence[Any]
-"""The cells of a row as openpyxl reads them: ``value``, ``data_type``, ``number_format``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,36 +75,83 @@ def open_workbook(
     Args:
         path: an .xlsx or .xlsx.gz.
         column: as in ``open_list``; the sheet's name and an exclamation mark may stand before it, or
-            alone. By default it is the first sheet with such a column, of those that are not hidden.
+            alone. Without a sheet's name it is the only sheet with such a column that is not hidden.
         rule: what counts as a valid number.
         progress: told about every thousand rows as the list is iterated over.
 
     Raises:
         UnreadableList: it is not a workbook, is protected with a password, is too large, or is empty.
-        ColumnError: the column cannot be told.
+        ColumnError: the sheet or the column cannot be told.
     """
-    with _opened(path) as book:
-        sheets = {sheet.title: sheet for sheet in book.worksheets}
-        chosen, wanted = _split(column, list(sheets))
-        names = [chosen] if chosen else [name for name in sheets if sheets[name].sheet_state == "visible"]
-        refusals: list[ColumnError] = []
-        for name in names:
-            with _reading(path):
-                top = _top(_rows(sheets[name]))
-            if not top:
-                continue
-            try:
-                index, has_header = find_column(path, [_text(cell) for cell in top[-1]], wanted, rule)
-            except ColumnError as error:
-                refusals.append(error)
-            else:
-                width = len(top[-1])
-                if not has_header:
-                    top = top[:-1]
-                header = _MARK.encode() + _as_csv(top, width)
-                read = partial(_read_rows, path, _Place(name, index, width, len(top)), rule, progress)
-                return WorkbookList(path, rule, header, read, name, top)
-    raise _no_sheet(path, names, refusals)
+    with opened(path) as book:
+        chosen, wanted = _split(column, [sheet.title for sheet in book.worksheets])
+        looks = [
+            _look_at(path, number, sheet, wanted, rule)
+            for number, sheet in enumerate(book.worksheets)
+            if chosen in ("", sheet.title)
+        ]
+    shown = [look for look in looks if chosen or not look.hidden]
+    found = [look for look in shown if look.place]
+    likely = [look for look in shown if look.likely]
+    overlooked = [look.name for look in looks if look.likely and look not in shown]
+    if not found or len(likely) > 1:
+        raise _no_sheet(path, shown, overlooked)
+    (look,) = found
+    place = cast("_Place", look.place)
+    top = look.top[: place.skipped]
+    header = _MARK.encode() + _as_csv(top, place.width)
+    read = partial(_read_rows, path, place, rule, progress)
+    return WorkbookList(path, rule, header, read, look.name, top, overlooked=overlooked)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What the first rows of a sheet say: where the NHS numbers are, or why that cannot be told.
+
+    ``likely`` is whether it seems to hold NHS numbers at all; ``top`` goes down to the first row with text.
+    """
+
+    name: str
+    hidden: bool
+    top: Sequence[Row]
+    place: _Place | None = None
+    likely: bool = False
+    refusal: NdooError | None = None
+
+
+def _look_at(path: Path, number: int, sheet: Any, wanted: str | None, rule: NumberRule) -> _Look:
+    look = partial(_Look, sheet.title, sheet.sheet_state != "visible")
+    with reading(path):
+        rows = read_rows(path, sheet)
+        top, found = _top(rows)
+        if not found:
+            if not any(map(lacks_result, chain.from_iterable(top))):
+                return look(())
+            refusal = UnreadableList(
+                path,
+                f"sheet {sheet.title!r} has only formulas whose results were not saved; {_SAVE_IT}",
+            )
+            return look((), likely=True, refusal=refusal)
+        texts = [_text(cell) for cell in top[-1]]
+        try:
+            index, has_header = find_column(path, texts, wanted, rule)
+        except ColumnError as error:
+            likely = any(_tells(path, text, rule) for text in texts) or any(
+                parse_cell(_text(cell), rule)[0] is not None
+                for cell in chain.from_iterable(islice(rows, _HINT_ROWS))
+            )
+            return look(top, likely=likely, refusal=error)
+    place = _Place(number, index, len(texts), len(top) if has_header else len(top) - 1)
+    return look(top, place, likely=True)
+
+
+def _tells(path: Path, text: str, rule: NumberRule) -> bool:
+    """Tell whether one cell is a number, or a name that says that there are some."""
+    try:
+        find_column(path, [text], None, rule)
+    except ColumnError:
+        return False
+    return True
 
 
 def _split(column: str | None, sheets: Sequence[str]) -> tuple[str, str | None]:
@@ -137,25 +166,37 @@ def _split(column: str | None, sheets: Sequence[str]) -> tuple[str, str | None]:
     return "", column
 
 
-def _top(rows: Iterator[Row]) -> list[Row]:
-    """Give the rows down to the first that is not empty."""
+def _top(rows: Iterator[Row]) -> tuple[list[Row], bool]:
+    """Give the rows down to the first with text in it, and tell whether there is one."""
     top: list[Row] = []
     for row in rows:
         top.append(row)
         if any(_text(cell).strip() for cell in row):
-            return top
-    return []
+            return top, True
+    return top, False
 
 
-def _no_sheet(path: Path, names: Sequence[str], refusals: Sequence[ColumnError]) -> NdooError:
+def _no_sheet(path: Path, shown: Sequence[_Look], overlooked: Sequence[str]) -> NdooError:
+    likely = [look.name for look in shown if look.likely]
+    refusals = [look.refusal for look in shown if look.refusal]
+    if len(likely) > 1 or (overlooked and not likely):
+        names = [*map(repr, likely), *(f"{name!r} (hidden)" for name in overlooked)]
+        which = "several" if likely else "only hidden"
+        return ColumnError(
+            path,
+            f"{which} sheets may hold the list: {', '.join(names)}; choose one with --column 'SHEET!' (or "
+            "'SHEET!NAME'), or put all rows on one sheet",
+            (),
+        )
     if not refusals:
         return UnreadableList(path, "holds no NHS numbers, only empty sheets")
-    if len(names) == 1:
+    if len(shown) == 1:
         return refusals[0]
     return ColumnError(
         path,
         f"no sheet has a column that can be told to hold NHS numbers; its sheets are "
-        f"{', '.join(map(repr, names))}; choose one with --column 'SHEET!NAME' (or SHEET! and the position)",
+        f"{', '.join(repr(look.name) for look in shown)}; choose one with --column 'SHEET!NAME' (or SHEET! "
+        "and the position)",
         (),
     )
 
@@ -165,12 +206,12 @@ def _no_sheet(path: Path, names: Sequence[str], refusals: Sequence[ColumnError])
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a workbook the NHS numbers are: the sheet, the column from 0, the rows above them.
+    """Where in a workbook the NHS numbers are: sheet and column from 0, and the rows above them.
 
-    ``width`` is that of the first row that is not empty.
+    ``width`` is that of the first row with text in it.
     """
 
-    sheet: str
+    sheet: int
     index: int
     width: int
     skipped: int
@@ -184,33 +225,41 @@ def _read_rows(
     Raises:
         UnreadableList: the workbook is damaged, or a number is a formula that was never worked out.
     """
-    doubtful = array("q")
-    next_row = 1 + place.skipped
-    with _opened(path) as book:
-        tell = _teller(path, book[place.sheet], progress)
-        rows = _rows(book[place.sheet])
-        with _reading(path):
-            list(islice(rows, place.skipped))
-        while batch := _next(path, rows):
+    next_row = 1
+    with opened(path) as book:
+        sheet = book.worksheets[place.sheet]
+        tell = _teller(path, sheet, progress)
+        rows = read_rows(path, sheet)
+        above = islice(rows, place.skipped)
+        for batch in chain(_batches(path, above), _batches(path, rows)):
             cells = [row[place.index] if place.index < len(row) else EMPTY_CELL for row in batch]
+            # They would pass for blank cells.
+            for number, cell in enumerate(cells, next_row):
+                if lacks_result(cell):
+                    raise _unknown_result(path, sheet, number)
+            first_row, next_row = next_row, next_row + len(batch)
+            if first_row <= place.skipped:
+                continue
             numbers, faults = read_texts([_text(cell) for cell in cells], rule)
-            lines = np.arange(next_row, next_row + len(batch), dtype=np.int64)
-            # Cells that are there and hold nothing: empty ones with a format, or formulas.
-            doubtful.extend(
-                row_number
-                for row_number, cell in enumerate(cells, next_row)
-                if cell is not EMPTY_CELL and cell.value is None
-            )
-            next_row += len(batch)
+            lines = np.arange(first_row, next_row, dtype=np.int64)
             tell(next_row)
             yield SheetBlock(numbers, lines, faults, b"", lines[:0], rows=batch, width=place.width)
-    if doubtful:
-        _refuse_formulas(path, place, set(doubtful))
 
 
-def _next(path: Path, rows: Iterator[Row]) -> list[Row]:
-    with _reading(path):
-        return list(islice(rows, _BATCH_ROWS))
+def _batches(path: Path, rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Take some rows at a time: fewer if they are wide, for they are held."""
+    while True:
+        batch: list[Row] = []
+        cells = 0
+        with reading(path):
+            for row in islice(rows, _BATCH_ROWS):
+                batch.append(row)
+                cells += len(row)
+                if cells >= _BATCH_CELLS:
+                    break
+        if not batch:
+            return
+        yield batch
 
 
 def _teller(path: Path, sheet: Any, progress: Progress | None) -> Callable[[int], None]:
@@ -222,131 +271,12 @@ def _teller(path: Path, sheet: Any, progress: Progress | None) -> Callable[[int]
     return lambda row: progress(min(size, size * row // last), size)
 
 
-def _refuse_formulas(path: Path, place: _Place, doubtful: set[int]) -> None:
-    """Refuse formulas without a result in ``doubtful`` rows, which would pass for blank cells.
-
-    Raises:
-        UnreadableList: there is one.
-    """
-    with _opened(path, formulas=True) as book, _reading(path):
-        if not _has_formulas(book):
-            return
-        for number, row in enumerate(_rows(book[place.sheet]), 1):
-            if number in doubtful and row[place.index].data_type == "f":
-                raise UnreadableList(
-                    path,
-                    f"row {number:,} of sheet {place.sheet!r} has a formula for the NHS number, and its "
-                    "result was not saved; open the workbook in Excel, save it, and try again",
-                )
-
-
-@contextmanager
-def _opened(path: Path, *, formulas: bool = False) -> Iterator[Any]:
-    """Open a workbook; of cells that are worked out there is the result, or the formula."""
-    with _file(path) as file:
-        with _reading(path):
-            _check(path, file)
-            book = load_workbook(file, read_only=True, data_only=not formulas, keep_links=False)
-        try:
-            yield book
-        finally:
-            book.close()
-
-
-@contextmanager
-def _file(path: Path) -> Iterator[BinaryIO]:
-    pieces = read_file(path)
-    if path.suffix.lower() != ".gz":
-        next(pieces)  # says what is wrong with a file that cannot be read at all
-        with path.open("rb") as file:
-            yield file
-        return
-    # The list of a ZIP archive's parts is at its end. This file is readable by its owner only.
-    with tempfile.TemporaryFile() as unpacked:
-        size = 0
-        for piece in pieces:
-            size += unpacked.write(piece)
-            if size > MAX_FILE_BYTES:
-                raise _too_large(path)
-        unpacked.seek(0)
-        yield cast("BinaryIO", unpacked)
-
-
-def _check(path: Path, file: BinaryIO) -> None:
-    """Refuse what openpyxl should not even open."""
-    start = file.read(len(_OLD_OR_LOCKED))
-    file.seek(0)
-    if start == _OLD_OR_LOCKED:
-        raise UnreadableList(
-            path,
-            "is protected with a password, or is an old Excel workbook; open it in Excel and save it as "
-            "an .xlsx without a password",
-        )
-    others = 0
-    with zipfile.ZipFile(file) as archive:
-        for part in archive.infolist():
-            # No more than this is ever unpacked of a part, whatever it holds.
-            if not part.filename.startswith("xl/worksheets/"):
-                others += part.file_size
-            elif part.file_size > MAX_SHEET_BYTES:
-                raise _too_large(path)
-    if others > MAX_OTHER_BYTES:
-        raise _too_large(path)
-
-
-def _too_large(path: Path) -> UnreadableList:
-    return UnreadableList(path, "is too large for a workbook; save the sheet as 'CSV UTF-8' and use that")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Call openpyxl in this block: its warnings are dropped, and its errors become ours."""
-    # The list of warning filters is one for the whole process.
-    with _SILENCING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except (NdooError, MemoryError):
-            raise
-        except Exception as error:
-            # A part's place that is before the file's start is "invalid", and all else is the disk's doing.
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                raise UnreadableList(path, f"cannot be read: {error.strerror}") from error
-            # openpyxl has no class of its own for what is wrong with a file: anything may come.
-            raise UnreadableList(
-                path, "is not an Excel workbook, or is damaged; open it in Excel and save it again"
-            ) from error
-
-
-def _rows(sheet: Any) -> Iterator[Row]:
-    """Read a sheet's rows, each as long as it is; the empty ones that Excel keeps at the end are left out."""
-    # What a sheet says of its own size is wrong in many exports.
-    sheet.reset_dimensions()
-    empty = 0
-    for number, row in enumerate(sheet.iter_rows(), 1):
-        if number > _MAX_ROWS:
-            raise ValueError("more rows than a sheet can have")
-        if all(cell.value is None for cell in row):
-            empty += 1
-            continue
-        for _ in range(empty):
-            yield ()
-        empty = 0
-        yield row
-
-
-def _has_formulas(book: Any) -> bool:
-    """Tell whether any sheet has formulas; a good deal quicker than reading one."""
-    archive: zipfile.ZipFile = book._archive  # noqa: SLF001 -- openpyxl has no other way to the parts
-    for name in archive.namelist():
-        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-            with archive.open(name) as part:
-                end = b""
-                while piece := part.read(_PIECE_BYTES):
-                    if _FORMULA.search(end + piece):
-                        return True
-                    end = piece[-64:]
-    return False
+def _unknown_result(path: Path, sheet: Any, row_number: int) -> UnreadableList:
+    return UnreadableList(
+        path,
+        f"row {row_number:,} of sheet {sheet.title!r} has a formula for the NHS number, and its result was "
+        f"not saved; {_SAVE_IT}",
+    )
 
 
 # -- writing ----------------------------------------------------------------------------------------
@@ -369,8 +299,23 @@ def _text(cell: Any) -> str:
         return _whole(int(value), _format(cell))
     if isinstance(value, datetime):
         is_day = value.time() == time() and "h" not in _format(cell).lower()
-        return value.date().isoformat() if is_day else value.isoformat(" ", "seconds")
-    return str(value)
+        return value.date().isoformat() if is_day else _short(value.isoformat(" "))
+    if isinstance(value, timedelta):
+        return _duration(value)
+    return _short(value.isoformat()) if isinstance(value, time) else str(value)
+
+
+def _duration(value: timedelta) -> str:
+    """Write hours, minutes and seconds, as a format such as [h]:mm:ss shows them: days are hours, too."""
+    seconds, left = divmod(abs(value), timedelta(seconds=1))
+    hours, seconds = divmod(seconds, 3_600)
+    sign = "-" if value < timedelta() else ""
+    return _short(f"{sign}{hours:02}:{seconds // 60:02}:{seconds % 60:02}.{left.microseconds:06}")
+
+
+def _short(clock: str) -> str:
+    """Leave out a fraction of a second that is none, and zeros at its end."""
+    return clock.rstrip("0").rstrip(".") if "." in clock else clock
 
 
 def _format(cell: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,6 +40,10 @@ __all__ = ["CheckResult", "Form", "Inbox", "Service", "check_opt_outs", "choose_
 
 SUBJECT: Final = "NDOO_CHECK"
 """``Mex-Subject`` of submissions: with another character than letters, digits, - and _ no reply comes."""
+
+
+_COMPRESS_FROM: Final = 1_000_000
+"""Lists of more bytes than this are compressed on the way: ten million numbers to about half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +220,14 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             repaired=prepared.repaired,
             repair=repair,
             replace=force,
+            chunk_size=mailbox.chunk_size,
+            compress=part.stat().st_size > _COMPRESS_FROM,
         )
+        if sys.platform == "win32":
+            file.close()  # a file that is open cannot be renamed there
         await greet(mailbox, journal)
         submission = await take_local_id(mailbox, journal, draft, part)
-    submission = await Delivery(mailbox, journal, submission, progress).send()
+    submission = await Delivery(mailbox, journal, submission, progress, service.poll_interval).send()
     inbox = inbox or Inbox(mailbox, journal, service.poll_interval)
     inbox.owe_a_look()
     # The list is away: whatever is wrong with the inbox is for collecting to say.
@@ -273,28 +282,35 @@ async def collect(
         CheckError: the list did not arrive, no answer came while MESH keeps one, or the submission has ended
             already, be it by another process during the wait.
         OutputExists: the output exists, and ``force`` is not given; nothing was acknowledged.
-        ConfigError: the output or the journal cannot be written, or this is another mailbox.
+        ConfigError: the output or the journal cannot be written, its name does not fit, or this is another
+            mailbox.
         MeshError: the server cannot be reached or refuses; nothing is lost.
     """
     recorded = await asyncio.to_thread(journal.get, submission.local_id)
     _check_open(recorded, mailbox)
     output = submission.output
+    if output != recorded.output and recorded.form is not Form.CACHE:
+        _check_form(recorded, output)
     submission = replace(recorded, output=output)
     inbox = inbox or Inbox(mailbox, journal, service.poll_interval)
     await greet(mailbox, journal)
     if submission.stage is Stage.PREPARED:
-        submission = replace(await Delivery(mailbox, journal, submission, progress).settle(), output=output)
+        delivery = Delivery(mailbox, journal, submission, progress, service.poll_interval)
+        submission = replace(await delivery.settle(), output=output)
         inbox.owe_a_look()
-    if submission.stage is Stage.WRITTEN:
-        outcome = Outcome.from_json(submission.outcome)
+    if (written := _written(submission, recorded)) is not None:
+        outcome = written
     else:
         # Once an answer is recorded, what stands under the output's name is what an earlier try left there.
         ours = recorded.replace or bool(submission.answer_id)
         force = force or (ours and output == recorded.output)
         await asyncio.to_thread(check_output, submission.source, output, force)
-        answer = await Waiting(inbox, journal, submission, progress).answer(timeout)
+        if submission.stage is Stage.WRITTEN:  # and the output is not there any more, but the message is
+            answer_id = submission.answer_id
+        else:
+            answer_id = (await Waiting(inbox, journal, submission, progress).answer(timeout)).message_id
         target = Target(submission, mailbox.credentials.password, service.cache_lifetime, force, progress)
-        submission, outcome = await fetch(mailbox, journal, answer.message_id, target)
+        submission, outcome = await fetch(mailbox, journal, answer_id, target)
         progress.step("written", local_id=submission.local_id, output=outcome.output.name)
     # Out of the inbox is all that it has to be, and a try before the last may have got it there.
     with suppress(MessageGone, MessageUnknown):
@@ -316,12 +332,34 @@ async def collect(
     )
 
 
+def _written(submission: Submission, recorded: Submission) -> Outcome | None:
+    """Give what an earlier try has written, if it is still there and was to be written there."""
+    if submission.stage is not Stage.WRITTEN or submission.output != recorded.output:
+        return None
+    outcome = Outcome.from_json(submission.outcome)
+    return outcome if os.path.lexists(outcome.output) else None
+
+
 def _mention(inbox: Inbox) -> tuple[str, ...]:
     if not inbox.others:
         return ()
     what = "1 other message waits" if inbox.others == 1 else f"{inbox.others:,} other messages wait"
     where = f"in the inbox of {inbox.mailbox.mailbox_id}"
     return (f"{what} {where}, left as found: 'ndoo mailbox list --details' tells more",)
+
+
+def _check_form(submission: Submission, output: Path) -> None:
+    """Refuse a name that promises something else than the answer was to be made into.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if choose_form(submission.source, output) is not submission.form:
+        wanted = "the cleaned list" if submission.form is Form.LIST else "the rows of the list"
+        raise ConfigError(
+            f"{output}: {submission.local_id} was to become {wanted}, as in {submission.output.name}; give "
+            "the name the same ending"
+        )
 
 
 def _check_open(submission: Submission, mailbox: Mailbox) -> None:

@@ -255,6 +255,28 @@ def config_path() -> Path | None:
     return None
 
 
+def kept_settings(path: Path) -> dict[str, str]:
+    """Give the texts that a settings file holds, to be offered again; a file that is no such thing has none.
+
+    Paths are absolute, or relative to the current folder, wherever the file is.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return _placed({name: value for name, value in values.items() if isinstance(value, str)}, path)
+
+
+def _placed(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Take the paths among a file's settings as beside the file, wherever the command is run."""
+    return {
+        name: str(path.parent / Path(value).expanduser())
+        if name in _PATHS and isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -272,11 +294,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         held.append("a proxy's password")
     if readable_by_others and held:
         raise ConfigError(f"{path} holds {' and '.join(held)} but others may read it; run: chmod 600 {path}")
-    for name in _PATHS & values.keys():
-        if isinstance(values[name], str):
-            # Beside the file, wherever the command is run; an absolute path stays what it is.
-            values[name] = str(path.parent / Path(values[name]).expanduser())
-    return values
+    return _placed(values, path)
 
 
 def _profile_of(values: dict[str, Any]) -> Profile | None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from ndoo._findings import Finding, Verdict
+from ndoo._findings import UNTESTED, Finding, Verdict
 from ndoo._local_checks import (
     check_authorities,
     check_certificate,
@@ -89,7 +89,7 @@ async def diagnose(
 
 
 def _skipped(check: str) -> Finding:
-    return Finding(check, Verdict.SKIPPED, "not tested, for what failed before comes first")
+    return Finding(check, Verdict.SKIPPED, UNTESTED)
 
 
 async def _findings(

@@ -78,7 +78,7 @@ class InvalidNumbers(ListError):
         noun = "record is not a valid NHS number" if count == 1 else "records are not valid NHS numbers"
         lack = "lacks" if repairable == 1 else "lack"
         which = "it only lacks" if count == 1 else f"{repairable:,} of them only {lack}"
-        offer = f"; {which} the leading zero that spreadsheets drop: --repair puts it back"
+        offer = f"; {which} the leading zero that spreadsheets drop"
         super().__init__(path, f"{count:,} {noun}{offer if repairable else ''}")
         self.count = count
         self.samples = tuple(samples)
@@ -100,7 +100,7 @@ class OutputExists(NdooError):
     """The output is there already and may not be replaced."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} exists already; choose another name with -o, or replace it with --force")
+        super().__init__(f"{path} exists already; choose another name, or replace it with --force")
         self.path = path
 
 

@@ -6,19 +6,44 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 
 from ndoo._preparing import MAX_SAMPLES, Survey
-from ndoo.errors import InvalidNumbers, UnreadableList
+from ndoo.errors import ColumnError, ConfigError, InvalidNumbers, UnreadableList
 from ndoo.lists import Fault, Mask, NumberRule, Numbers, NumberSet, RecordBlock, RecordReader
-from ndoo.tables import NumberBlock, NumberList, Progress, open_list, read_blocks
+from ndoo.tables import NumberBlock, NumberList, Progress, kind_of, open_list, read_blocks
 
 Copy: TypeAlias = Callable[[NumberBlock, Mask], object]
 
+_MADE_OF: Final = {
+    ".csv": frozenset({".csv", ".xlsx"}),
+    ".tsv": frozenset({".tsv"}),
+    ".txt": frozenset({".txt", ".dat"}),
+    ".dat": frozenset({".txt", ".dat"}),
+    ".xlsx": frozenset({".xlsx"}),
+}
+"""Endings of files that hold a list's rows, each with those of the lists it can be made of."""
+
 Keep: TypeAlias = Callable[[Numbers], Mask]
 """Tells which of n NHS numbers to keep: ``NumberSet.contains``, ``TemporaryCache.contains``."""
+
+
+def refuse_other_kind(source: Path, output: Path) -> None:
+    """Refuse an output whose name is not that of what a list's rows make.
+
+    Rows are copied as they are, so that they are of the list's kind; those of a workbook may become CSV.
+
+    Raises:
+        ConfigError: it is of another kind, or of none.
+    """
+    given, wanted = kind_of(source), output.suffix.lower()
+    if given not in _MADE_OF.get(wanted, ()):
+        raise ConfigError(
+            f"{output}: {wanted or 'a file without an ending'} is not made of "
+            f"a {given or 'file without an ending'}; name the output like the list"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +176,19 @@ def read_type_1(
     Raises:
         InvalidNumbers: any number is invalid. It is somebody's objection, and must not be lost.
         UnreadableList: the file cannot be read, or holds no NHS number at all.
-        ColumnError: a table whose NHS-number column cannot be told.
+        ColumnError: a table whose NHS-number column cannot be told; or a workbook with hidden sheets that
+            may hold more of the list, and no sheet chosen.
     """
+    listed = open_list(path, column, rule)
+    if listed.overlooked:
+        raise ColumnError(
+            path,
+            f"hidden sheets may hold more of the list: {', '.join(map(repr, listed.overlooked))}; choose a "
+            "sheet with --column 'SHEET!', or put all rows on one",
+            (),
+        )
     survey = Survey(repair=repair)
-    numbers = NumberSet.from_arrays(
-        block.numbers[survey.take(block)] for block in open_list(path, column, rule)
-    )
+    numbers = NumberSet.from_arrays(block.numbers[survey.take(block)] for block in listed)
     if survey.invalid:
         raise survey.refusal(path)
     if not len(numbers):

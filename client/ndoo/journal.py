@@ -29,7 +29,6 @@ from ndoo.submission import COMES_FROM, Draft, Form, Stage, Submission, Visits
 __all__ = ["Draft", "Form", "Journal", "Stage", "Submission", "Visits"]
 
 _LOCK_SECONDS: Final = 30.0
-_LOCAL_ID_END = re.compile(r"-\d{6}-\d{4,}$", re.ASCII)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 _REASONS: Final = {
@@ -40,6 +39,7 @@ _REASONS: Final = {
     sqlite3.SQLITE_PERM: "permission denied",
     sqlite3.SQLITE_READONLY: "it may not be written; check its permissions and those of its folder",
     sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
 }
 
 
@@ -144,10 +144,15 @@ class Journal:
         Within a transaction that writes, for another process has its list there before it is recorded.
         """
         rows = connection.execute(sql.PENDING, {"mailbox": mailbox, "url": None})
-        awaited = {self.list_of(row["local_id"]) for row in rows}
-        for path in self.folder.glob(f"{mailbox}-[0-9]*-[0-9]*.dat"):
-            if path not in awaited and _LOCAL_ID_END.search(path.stem):
+        awaited = {row["local_id"] for row in rows}
+        own = re.compile(rf"{re.escape(mailbox)}-\d{{6}}-\d{{4,}}", re.ASCII)
+        for path in self.folder.glob(f"{mailbox}-*.dat"):
+            if own.fullmatch(path.stem) and path.stem not in awaited:
                 path.unlink(missing_ok=True)
+
+    def tried(self, local_id: str) -> Submission:
+        """Record that the list is about to be sent, perhaps again."""
+        return self._step(local_id, None, tried_at=self.now())
 
     def sent(self, local_id: str, message_id: str) -> Submission:
         """Record that MESH has accepted the list, as ``message_id``."""
@@ -198,6 +203,12 @@ class Journal:
         with self._open() as connection:
             return _get(connection, local_id)
 
+    def find(self, local_id: str) -> Submission | None:
+        """Give one submission, or None where there is none of this local id."""
+        with self._open() as connection:
+            row = connection.execute(sql.GET, (local_id,)).fetchone()
+            return _from_row(row) if row is not None else None
+
     def pending(self, mailbox: str | None = None, url: str | None = None) -> tuple[Submission, ...]:
         """List the submissions that are not finished, oldest first; of one mailbox or server, if given."""
         with self._open() as connection:
@@ -221,6 +232,18 @@ class Journal:
     def looked(self, url: str, mailbox: str) -> None:
         """Record a look into the inbox."""
         self._visit(sql.LOOKED, url, mailbox)
+
+    def strangers(self, url: str, mailbox: str) -> frozenset[str]:
+        """Give the ids of messages that were seen to have nothing to do with any submission from here."""
+        with self._open() as connection:
+            return frozenset(row[0] for row in connection.execute(sql.STRANGERS, (url, mailbox)))
+
+    def set_strangers(self, url: str, mailbox: str, message_ids: frozenset[str]) -> None:
+        """Record these ids in the place of those before."""
+        with self._writing() as connection:
+            connection.execute(sql.FORGET_STRANGERS, (url, mailbox))
+            rows = [(url, mailbox, message_id) for message_id in sorted(message_ids)]
+            connection.executemany(sql.ADD_STRANGER, rows)
 
     def _visit(self, statement: str, url: str, mailbox: str) -> None:
         with self._writing() as connection:
@@ -324,11 +347,13 @@ _FROM_VALUE: Final[dict[str, Callable[[Any], Any]]] = {
     "source": lambda name: Path(os.fsdecode(name)),
     "output": lambda name: Path(os.fsdecode(name)),
     "prepared_at": datetime.fromisoformat,
+    "tried_at": datetime.fromisoformat,
     "sent_at": datetime.fromisoformat,
     "receipt_at": datetime.fromisoformat,
     "finished_at": datetime.fromisoformat,
     "repair": bool,
     "replace": bool,
+    "compress": bool,
     "remarks": lambda text: tuple(json.loads(text)),
 }
 

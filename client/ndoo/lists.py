@@ -83,6 +83,8 @@ class Fault(IntEnum):
     SCIENTIFIC = 5
     LOST_ZERO = 6
     """Nine digits that are a valid number with a zero in front: told of people's own files only."""
+    EXTRA_CELLS = 7
+    """More cells than the first row of its table, so that the one in the column may be another's."""
 
     @property
     def reason(self) -> str:
@@ -94,7 +96,8 @@ _REASONS: Final = {
     Fault.NONE: "",
     Fault.BLANK: "blank",
     Fault.LENGTH: "not ten digits long (with nine, a leading zero may have been lost)",
-    Fault.LOST_ZERO: "nine digits: spreadsheets drop a leading zero (--repair puts it back)",
+    Fault.LOST_ZERO: "nine digits: spreadsheets drop a leading zero",
+    Fault.EXTRA_CELLS: "more cells than the first row (a delimiter in a cell that is not quoted?)",
     Fault.NOT_DIGITS: "holds something other than digits",
     Fault.CHECK_DIGIT: "wrong check digit (a mistyped digit?)",
     Fault.SCIENTIFIC: "looks like Excel's 9.43E+09 (format the column as text and export it again)",

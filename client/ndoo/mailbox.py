@@ -224,7 +224,8 @@ class Mailbox:
             Header.CONTENT_ENCRYPTED: "Y" if encrypted else "",
         }
         async with open_source(body) as source:
-            outgoing = Outgoing(source, self._chunk_step(compress=compress), compress, progress)
+            step = self._chunk_step(self.chunk_size, compress=compress)
+            outgoing = Outgoing(source, step, compress, progress)
             self._check(source, outgoing.total, {**texts, "Content-Type": content_type})
             headers = {name: text for name, text in texts.items() if text}
             if outgoing.total > 1:
@@ -241,6 +242,7 @@ class Mailbox:
         message_id: str,
         body: Body,
         *,
+        chunk_size: int | None = None,
         compress: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -251,7 +253,9 @@ class Mailbox:
 
         Args:
             message_id: as tracking by the local id gave it, with the status uploading.
-            body: the same as at first, as are :attr:`chunk_size` and ``compress``.
+            body: the same as at first.
+            chunk_size: as at first, in bytes; by default the mailbox's. With another one the recipient may
+                get a message that is not what was sent, without anybody's noticing.
             compress: as at first.
             progress: as for :meth:`send`.
 
@@ -261,15 +265,16 @@ class Mailbox:
             MeshError: anything else; the message can be resumed again.
         """
         async with open_source(body) as source:
-            outgoing = Outgoing(source, self._chunk_step(compress=compress), compress, progress)
-            await self._send_rest(outgoing, message_id)
+            step = self._chunk_step(chunk_size or self.chunk_size, compress=compress)
+            await self._send_rest(Outgoing(source, step, compress, progress), message_id)
 
     async def _send_rest(self, outgoing: Outgoing, message_id: str) -> None:
         for number in range(2, outgoing.total + 1):
             await self._transport.fetch(self._chunk(outgoing, number, message_id))
 
-    def _chunk_step(self, *, compress: bool) -> int:
-        return min(self.chunk_size, MAX_GZIP_CHUNK) if compress else self.chunk_size
+    @staticmethod
+    def _chunk_step(chunk_size: int, *, compress: bool) -> int:
+        return min(chunk_size, MAX_GZIP_CHUNK) if compress else chunk_size
 
     def _check(self, source: Source, total: int, texts: Mapping[str, str]) -> None:
         """Refuse, before anything is sent, what the server would refuse or the wire would change."""
@@ -347,15 +352,16 @@ class Mailbox:
             ValueError: ``page_size`` is out of range.
         """
         page = await self.list(workflow_filter=workflow_filter, max_results=page_size)
+        followed: set[str] = set()
         while True:
             yield page
             if not page.next:
                 return
-            link = page.next
-            page = await self._page(link)
-            if page.next == link:
+            followed.add(page.next)
+            page = await self._page(page.next)
+            if page.next in followed:
                 raise unexpected(
-                    "the server's next page is the same page again",
+                    "the server's next page is one that it gave before",
                     self._call(f"list the inbox of {self.mailbox_id}"),
                 ).error
 

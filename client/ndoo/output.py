@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -9,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from ndoo.errors import ConfigError, OutputExists
 
 if sys.platform != "win32":
     import fcntl
+
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for more."""
 
 
 @contextmanager
@@ -34,9 +38,15 @@ def write_output(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     """
     _check_target(path, force)
     with open_part(path) as (out, part):
-        yield out
-        out.flush()
-        os.fsync(out.fileno())
+        try:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            advice = "make room on the disk and run it again"
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}; {advice}") from error
         # Somebody else may have made it during a wait of hours.
         _check_target(path, force)
         if sys.platform == "win32":
@@ -58,6 +68,8 @@ def open_part(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     remove_abandoned(path)
     try:
         out, part = _make(path.parent, _prefix(path))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path.parent}: no such folder; make it, or name another place") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     try:
@@ -77,6 +89,22 @@ def _make(folder: Path, prefix: str) -> tuple[BinaryIO, Path]:
         if _claim(out) and Path(name).exists():
             return out, Path(name)
         out.close()
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Mark a file as in use by this process while the block runs; gives whether no other was using it.
+
+    On Windows there is no such mark, and the answer is always yes.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    if sys.platform == "win32":  # where a file that is open cannot be removed either
+        yield True
+        return
+    with path.open("rb") as file:
+        yield _claim(file)
 
 
 def _claim(file: BinaryIO) -> bool:

@@ -211,6 +211,7 @@ NATIONAL_RULES: Final = (
         f"{_NOT}: individual care",
         "the opt-out is about research and planning, never about the care of the person",
         purposes=frozenset({Purpose.INDIVIDUAL_CARE}),
+        recipients=_NO_RESEARCHER,
     ),
     Rule(
         Verdict.NO,
@@ -236,6 +237,7 @@ NATIONAL_RULES: Final = (
         f"{_NOT}: payment and invoice validation",
         "payment and invoice validation are exempt from the opt-out",
         purposes=frozenset({Purpose.PAYMENT}),
+        recipients=_NO_RESEARCHER,
     ),
     Rule(
         Verdict.NO,
@@ -309,6 +311,13 @@ NATIONAL_RULES: Final = (
     # What is left is not said: only the reasons differ.
     Rule(
         Verdict.UNCLEAR,
+        _SILENT,
+        "care and payment are exempt, but researchers neither give the one nor make the other: ask again "
+        "with what they do with the data as the purpose",
+        purposes=frozenset({Purpose.INDIVIDUAL_CARE, Purpose.PAYMENT}),
+    ),
+    Rule(
+        Verdict.UNCLEAR,
         f"{_NOT}: local audit by the care team",
         "an audit is exempt when the care team makes it itself, and here others get the data",
         purposes=frozenset({Purpose.LOCAL_AUDIT}),
@@ -360,6 +369,14 @@ TYPE_1_RULES: Final = (
         Verdict.NO,
         TYPE_1,
         "it is about disclosures beyond direct care",
+        purposes=frozenset({Purpose.INDIVIDUAL_CARE}),
+        recipients=_NO_RESEARCHER,
+    ),
+    Rule(
+        Verdict.UNCLEAR,
+        TYPE_1,
+        "it is about disclosures beyond direct care, and researchers do not give direct care: ask again with "
+        "what they do with the data as the purpose",
         purposes=frozenset({Purpose.INDIVIDUAL_CARE}),
     ),
     Rule(

@@ -47,7 +47,7 @@ COMES_FROM: Final = {
     Stage.SENT: {Stage.PREPARED, Stage.SENT, Stage.FAILED},
     Stage.WRITTEN: {Stage.SENT, Stage.WRITTEN},
     Stage.COLLECTED: {Stage.SENT, Stage.WRITTEN, Stage.COLLECTED},
-    Stage.FAILED: {Stage.PREPARED, Stage.SENT, Stage.FAILED},
+    Stage.FAILED: {Stage.PREPARED, Stage.SENT, Stage.WRITTEN, Stage.FAILED},
 }
 """From which stages each is reached; staying is allowed, for a step may be repeated after a crash."""
 
@@ -61,6 +61,7 @@ class Draft:
     number stood in an earlier row, and ``repaired`` those that got back the leading zero they had lost.
     ``column`` is the NHS-number column, where one was named, ``rule`` what counted as a valid number, and
     ``repair`` whether numbers might be repaired. With ``replace`` a file under the output's name may go.
+    ``chunk_size`` in bytes, and ``compress``, are how the list is cut and sent; 0 is not known.
     """
 
     subject: str
@@ -80,12 +81,15 @@ class Draft:
     repaired: int = 0
     repair: bool = False
     replace: bool = False
+    chunk_size: int = 0
+    compress: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission(Draft):
-    """A list with a local id, and what became of it. Times are in UTC and real.
+    """A list with a local id, and what became of it.
 
+    Times are in UTC and real; ``tried_at`` is when sending it was last begun.
     ``message_id`` is empty until the list is known to be sent. ``receipt_at`` is when the service's receipt
     was seen. ``answer_id`` is the answer's message id, set before anything is written to ``output``;
     ``outcome`` is what the writer of the output wants remembered of it. ``note`` says how it ended, and
@@ -95,6 +99,7 @@ class Submission(Draft):
     local_id: str
     stage: Stage
     prepared_at: datetime
+    tried_at: datetime | None = None
     sent_at: datetime | None = None
     message_id: str = ""
     receipt_at: datetime | None = None

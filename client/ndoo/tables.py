@@ -91,11 +91,11 @@ def read_file(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
     """Read a file's bytes, of which there is at least one, uncompressed, whatever they are.
 
     Raises:
-        UnreadableList: missing, a folder, no permission, empty, or gzip that is damaged.
+        UnreadableList: missing, a folder, a device, no permission, empty, or gzip that is damaged.
     """
     size = 0
     try:
-        with path.open("rb") as file, _uncompressed(path, file) as stream:
+        with _open(path) as file, _uncompressed(path, file) as stream:
             total = os.fstat(file.fileno()).st_size
             while block := stream.read(READ_BYTES):
                 size += len(block)
@@ -103,7 +103,7 @@ def read_file(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
                     progress(file.tell(), total)
                 yield block
     except FileNotFoundError as error:
-        raise UnreadableList(path, "no such file") from error
+        raise UnreadableList(path, "no such file; is the name right, and are you in its folder?") from error
     except IsADirectoryError as error:
         raise UnreadableList(path, "is a folder; name a file in it") from error
     except PermissionError as error:
@@ -115,7 +115,14 @@ def read_file(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
     except OSError as error:
         raise UnreadableList(path, f"cannot be read: {error.strerror}") from error
     if not size:
-        raise UnreadableList(path, "is empty")
+        raise UnreadableList(path, "is empty; export it again")
+
+
+def _open(path: Path) -> BinaryIO:
+    # Opening a pipe would wait for somebody to write into it, and a list is read more than once.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UnreadableList(path, "is a pipe or a device; save the list as a file and use that")
+    return path.open("rb")
 
 
 def _uncompressed(path: Path, file: BinaryIO) -> BinaryIO:
@@ -186,13 +193,15 @@ class NumberList:
     """A file of NHS numbers, ready to be read; iterating reads it from the start, block by block.
 
     ``header`` is whatever stands before the first row, as it is in the file: a byte-order mark, the names
-    of the columns. ``read`` gives the blocks; which errors it raises, ``__iter__`` tells.
+    of the columns. ``read`` gives the blocks; which errors it raises, ``__iter__`` tells. ``overlooked``
+    names a workbook's hidden sheets that seem to hold NHS numbers too, if none was chosen.
     """
 
     path: Path
     rule: NumberRule
     header: bytes
     read: Callable[[], Iterator[NumberBlock]]
+    overlooked: Sequence[str] = field(default=(), kw_only=True)
 
     def __iter__(self) -> Iterator[NumberBlock]:
         """Read the rows.
@@ -217,7 +226,7 @@ def open_list(
             UTF-16 with a byte-order mark, or Windows-1252.
         column: a table's NHS-number column, by name (in any letter case) or by position from 1; by
             default the one whose name says so. A workbook's sheet may stand before it, as in
-            ``Sheet!Column`` or ``Sheet!``; by default it is the first that has such a column.
+            ``Sheet!Column`` or ``Sheet!``, and must where several that are not hidden may hold the list.
         rule: what counts as a valid number.
         progress: told about every block as the list is iterated over.
 
@@ -225,7 +234,7 @@ def open_list(
         UnreadableList: the file cannot be read, or is not a list.
         ColumnError: a table whose NHS-number column cannot be told; or a column of something else.
     """
-    opener = _OPENERS.get(_kind(path))
+    opener = _OPENERS.get(kind_of(path))
     if opener is None:
         _open_text(path)  # what is wrong with the file itself comes first
         *others, last = _OPENERS
@@ -234,7 +243,8 @@ def open_list(
     return opener(path, column, rule, progress)
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """Give the ending that says what kind a list is, in small letters, whether it is gzipped or not."""
     name = path.name.lower().removesuffix(".gz")
     return Path(name).suffix
 
@@ -315,18 +325,40 @@ _OPENERS: Final[dict[str, Callable[[Path, str | None, NumberRule, Progress | Non
 # -- the NHS-number column of a CSV -----------------------------------------------------------------
 
 _COLUMN_NAME = re.compile(r"(?:patients?|pat|person|subject)?nhs(?:no|nr|num|numbers?|id)?")
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|:^~])"?\r?\n', re.IGNORECASE)
+"""What Excel takes for the delimiter, and for no row, if it is a CSV's first line."""
+
+_VALUE = re.compile(
+    r"[a-z]{0,3}[\d\s./:,+-]+[a-z]?"
+    r"|\d{1,2}[\s/-]?[a-z]{3,9}[\s,/-]*\d{2,4}"
+    r"|\d{4}-\d\d-\d\dt[\d:.+-]+z?",
+    re.IGNORECASE,
+)
+"""A number, perhaps with letters around it; a date; a time."""
 
 
 def _csv_layout(
     path: Path, head: bytes, column: str | None, rule: NumberRule, delimiters: str
 ) -> tuple[CsvLayout, bytes]:
     """Find delimiter, column and header (its bytes, or none) in the first lines of a CSV."""
-    delimiter, row, line_count = _cut_first_row(path, read_text(head), delimiters)
+    text = read_text(head)
+    told = _SEPARATOR_LINE.match(text)
+    top = 0
+    if told is not None:
+        top, delimiters = 1, told[1]
+        text = text[told.end() :]
+
+    def is_known(row: Sequence[str]) -> bool:
+        if column is not None and len(_matches(row, column)) == 1:
+            return True
+        return any(_is_column_name(cell) or parse_cell(cell, rule)[0] is not None for cell in row)
+
+    delimiter, row, line_count = _cut_first_row(path, text, delimiters, is_known, top)
     if not row:
-        raise UnreadableList(path, "holds no NHS numbers, only empty rows")
+        raise UnreadableList(path, "holds no NHS numbers, only empty rows; export it again")
     index, has_header = find_column(path, row, column, rule)
-    header = b"".join(io.BytesIO(head).readlines()[:line_count]) if has_header else b""
-    return CsvLayout(delimiter, index), header
+    header = b"".join(io.BytesIO(head).readlines()[: top + (line_count if has_header else 0)])
+    return CsvLayout(delimiter, index, len(row)), header
 
 
 def find_column(path: Path, row: Sequence[str], column: str | None, rule: NumberRule) -> tuple[int, bool]:
@@ -340,7 +372,8 @@ def find_column(path: Path, row: Sequence[str], column: str | None, rule: Number
         index = _chosen_column(path, row, column)
         # In doubt it is a row: one taken for a header would be in a filtered file unchecked.
         is_word = parse_cell(row[index], rule)[1] is Fault.NOT_DIGITS
-        return index, bool(_matches(row, column)) or (is_word and not _is_patient(row))
+        is_named = _is_column_name(row[index]) and not numbered
+        return index, bool(_matches(row, column)) or (is_word and (is_named or not _is_patient(row)))
     # Next to a number, "NHS" is what a patient's row says and not a column's name.
     named = [] if numbered else [index for index, cell in enumerate(row) if _is_column_name(cell)]
     candidates = named or numbered
@@ -349,17 +382,28 @@ def find_column(path: Path, row: Sequence[str], column: str | None, rule: Number
     return candidates[0], bool(named)
 
 
-def _cut_first_row(path: Path, text: str, delimiters: str) -> tuple[str, list[str], int]:
-    """Find the delimiter that cuts the first row into the most cells, and read the row by it."""
+def _cut_first_row(
+    path: Path, text: str, delimiters: str, is_known: Callable[[Sequence[str]], bool], skipped: int
+) -> tuple[str, list[str], int]:
+    """Find the delimiter that cuts the first row best, and read the row by it.
+
+    Best is a row that ``is_known`` for its NHS numbers, then one without stray quotation marks, then one
+    of many cells. ``skipped`` lines stand before the text.
+    """
     delimiter, row, line_count = "", list[str](), 0
+    best = (False, False, 0)
     broken: list[UnreadableList] = []
     for candidate in delimiters:
         try:
-            found, ended = _first_row(path, text, candidate)
+            found, ended = _first_row(path, text, candidate, skipped)
         except UnreadableList as error:
             broken.append(error)
         else:
-            if not delimiter or len(found) > len(row):
+            # A quoted cell that is cut at the wrong places leaves one mark in its first and last piece.
+            is_clean = not any(cell.count('"') % 2 for cell in found)
+            worth = (is_known(found), is_clean, len(found))
+            if not delimiter or worth > best:
+                best = worth
                 delimiter, row, line_count = candidate, found, ended
     # Quotation marks are read as such only where cells start, so a row left in one piece hides a stray one.
     if broken and len(row) < 2:
@@ -367,17 +411,17 @@ def _cut_first_row(path: Path, text: str, delimiters: str) -> tuple[str, list[st
     return delimiter, row, line_count
 
 
-def _first_row(path: Path, text: str, delimiter: str) -> tuple[list[str], int]:
-    """Read the first row that is not empty, and tell how many lines it ends after."""
+def _first_row(path: Path, text: str, delimiter: str, skipped: int) -> tuple[list[str], int]:
+    """Read the first row that is not empty, and tell how many lines of ``text`` it ends after."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     ended = 0
     try:
         for row in reader:
             ended = reader.line_num
-            if any(cell.strip(" ,;\t|") for cell in row):
+            if any(cell.strip(f" ,;\t|{delimiter}") for cell in row):
                 return row, ended
     except csv.Error as error:
-        raise not_csv(path, ended + 1, error) from error
+        raise not_csv(path, skipped + ended + 1, error) from error
     return [], 0
 
 
@@ -423,14 +467,19 @@ def _cannot_tell(path: Path, row: Sequence[str], candidates: Sequence[int]) -> C
 
 def _is_patient(row: Sequence[str]) -> bool:
     """Tell, from a number or date in it, that a first row holds a patient rather than column names."""
-    return any(sum(map(str.isdigit, cell)) >= 5 for cell in row)
+    return any(_has_digits(cell) and _VALUE.fullmatch(cell.strip()) for cell in row)
+
+
+def _has_digits(cell: str) -> bool:
+    return sum(map(str.isdigit, cell)) >= 5
 
 
 def _shown(row: Sequence[str]) -> list[str]:
     """Name the columns for a message; by position where the first row is a patient and not a header."""
     # Header cells are seldom blank, a patient's often are.
     doubtful = not all(map(str.strip, row)) and not any(map(_is_column_name, row))
-    hidden = doubtful or _is_patient(row)
+    # Where a mistake would show somebody's number, five digits are enough.
+    hidden = doubtful or any(map(_has_digits, row))
     return [
         f"column {position}" if hidden or not cell.strip() else repr(cell.strip())
         for position, cell in enumerate(row, 1)

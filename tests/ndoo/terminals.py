@@ -21,27 +21,35 @@ _ON_THE_TERMINAL: Final = (
     "runpy.run_module('ndoo', run_name='__main__', alter_sys=True)\n"
 )
 _WIDTH: Final = 80
+_KEYS: Final = ("\x03", "\x04")
 _ASKS: Final = re.compile(rb"(: |\]: ?)$")
 _STYLES: Final = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 async def typed(
-    folder: Path, arguments: Sequence[str], answers: Sequence[str], variables: Mapping[str, str]
+    folder: Path,
+    arguments: Sequence[str],
+    answers: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    width: int = _WIDTH,
 ) -> tuple[int, str]:
-    """Run ``ndoo`` on a terminal of 80 columns, answer its questions one by one, and give code and screen.
+    """Run ``ndoo`` on a terminal, answer its questions one by one, and give code and screen.
 
-    Answers left over, or questions without one, end the test.
+    Ctrl-C and Ctrl-D as an answer are typed without Enter. Answers left over, or questions without one, end
+    the test.
     """
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, _WIDTH, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", **variables}
+    environment.pop("COLUMNS", None)  # the terminal itself says how wide it is
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         _ON_THE_TERMINAL,
         *arguments,
         cwd=folder,
-        env=environment | dict(variables),
+        env=environment,
         stdin=follower,
         stdout=follower,
         stderr=follower,
@@ -57,7 +65,8 @@ async def typed(
                     asked_at = len(screen)
                     # A hidden question is asked before the terminal stops echoing.
                     await asyncio.sleep(0.05)
-                    os.write(leader, (left.pop(0) + "\n").encode())
+                    answer = left.pop(0)
+                    os.write(leader, (answer if answer in _KEYS else f"{answer}\n").encode())
             code = await process.wait()
     finally:
         if process.returncode is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from practices import HERE, POOL, Staged, World, records, table
+from practices import HERE, POOL, SERVICE, Staged, World, records, table
 
 from ndoo.cache import CacheHeader, CacheWriter
 from ndoo.check import submit
@@ -84,7 +85,7 @@ async def test_no_output_ever_holds_a_number_that_was_not_submitted_or_not_answe
     body = cache_of(submission.local_id, numbers) if form is Form.CACHE else records(numbers) or b"\n"
     message_id = await staged.send(submission, body)
     output.unlink(missing_ok=True)
-    if set(numbers) <= set(POOL):
+    if set(numbers) <= set(POOL) and len(set(numbers)) == len(numbers):
         await world.collect(submission)
         content = output.read_text()
         assert {number for number in [*POOL, *STRANGERS] if str(number) in content} == set(numbers)
@@ -93,6 +94,30 @@ async def test_no_output_ever_holds_a_number_that_was_not_submitted_or_not_answe
             await world.collect(submission)
         assert not output.exists()
         await world.mailbox.acknowledge(message_id)
+
+
+@pytest.mark.parametrize(("numbers", "reason"), [([], "is empty"), ([POOL[0]] * 3, "repeats NHS numbers")])
+async def test_an_answer_that_went_wrong_on_the_way_is_refused(
+    staged: Staged, numbers: list[int], reason: str
+) -> None:
+    """Nothing at all is not "nobody left", and a number that was sent once does not come back twice."""
+    world = staged.world
+    submission = await world.submit()
+    if numbers:
+        await staged.send(submission, records(numbers))
+    else:
+        # MESH takes no empty body, but gzip of nothing is one.
+        named = {"Mex-LocalID": submission.local_id, "Mex-FileName": f"{submission.local_id}.dat"}
+        answer = await world.simulator.caller(SERVICE).send(
+            gzip.compress(b""),
+            to=HERE,
+            workflow=submission.workflow_id,
+            headers={"Content-Encoding": "gzip", "Mex-Subject": submission.subject, **named},
+        )
+        assert answer.status == 202
+    with pytest.raises(UnexpectedAnswer, match=reason):
+        await world.collect(submission)
+    assert not (world.folder / "out.dat").exists()
 
 
 async def test_an_answer_to_a_list_that_is_not_kept_is_still_taken(world: World) -> None:

@@ -145,7 +145,7 @@ def test_what_the_policy_does_not_say_is_for_people(tmp_path: Path) -> None:
 
 def test_json_is_one_line(tmp_path: Path) -> None:
     """Programs get the same on one line, questions that did not matter as null."""
-    ran = run(tmp_path, "--purpose", "individual-care", "--json")
+    ran = run(tmp_path, "--purpose", "individual-care", "--recipient", "care-team", "--json")
     assert (ran.code, ran.err) == (0, "")
     found = ran.json()
     assert (found["applies"], found["type_1"]["honour"]) == ("no", "no")
@@ -153,7 +153,7 @@ def test_json_is_one_line(tmp_path: Path) -> None:
     assert found["answers"] == {
         "purpose": "individual-care",
         "identifiability": None,
-        "recipient": None,
+        "recipient": "care-team",
         "legal_basis": None,
     }
     assert "advice" in found["notice"]
@@ -186,7 +186,9 @@ def test_a_word_that_is_none_lists_those_that_are(
 def test_the_record_holds_answers_and_advice(tmp_path: Path) -> None:
     """Date, who asked, what about, answers, outcome, reason, section, and that it is advice."""
     told = ("--record", "advice.md", "--title", "Asthma\nstudy", "--by", "A. Nobody")
-    ran = run(tmp_path, "--purpose", "payment", "--identifiability", "confidential", *STUDY[4:6], *told)
+    ran = run(
+        tmp_path, "--purpose", "payment", "--identifiability", "confidential", "--recipient", "other", *told
+    )
     assert (ran.code, ran.err) == (0, "")
     assert "written                advice.md" in ran.out
     record = (tmp_path / "advice.md").read_text("utf-8")

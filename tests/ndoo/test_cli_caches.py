@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,15 @@ def test_several_caches_are_looked_at_at_once(desk: Desk) -> None:
     ran = desk.run_here("cache", "status")
     assert ran.code == ExitCode.FAILED
     assert max(map(len, ran.out.splitlines())) <= 80
+    head, _rule, *rows = (re.split(r"  +", line.strip()) for line in ran.out.splitlines())
+    assert head == ["file", "state", "left", "expires (UTC)", "records"]
+    assert [row[:2] for row in rows] == [
+        ["a.cache", "usable"],
+        ["b.cache", "expired"],
+        ["c.cache", "unverified"],
+        ["d.cache", "altered"],
+    ]
+    assert [len(row) for row in rows] == [5, 4, 5, 2]  # what is of no use has no time left
     assert ran.err.count("\n") == 2
     programs = desk.run_here("cache", "status", "--json")
     assert [each["state"] for each in lines(programs.out)] == ["sound", "expired", "unverified", "altered"]
@@ -340,7 +350,7 @@ def test_purge_deletes_what_has_expired_and_nothing_else(desk: Desk) -> None:
 
 
 def test_purge_goes_into_folders_when_asked_to(desk: Desk) -> None:
-    """Without --recursive a folder's own files only; a folder may be named by a link."""
+    """Without --recursive a folder's own files only; a link to a folder is not followed."""
     inner = desk.folder / "lists/2026"
     inner.mkdir(parents=True)
     deep = make_cache(inner / "deep.cache", left=-DAY)
@@ -350,8 +360,9 @@ def test_purge_goes_into_folders_when_asked_to(desk: Desk) -> None:
     assert not deep.exists()
     make_cache(deep, left=-DAY)
     (desk.folder / "by-link").symlink_to(inner, target_is_directory=True)
-    assert desk.run_here("cache", "purge", "by-link").code == 0
-    assert not deep.exists()
+    ran = desk.run_here("cache", "purge", "by-link", "--recursive")
+    assert (ran.code, ran.err) == (ExitCode.FAILED, "ndoo: by-link: is a link; name what it leads to\n")
+    assert deep.exists()
 
 
 def test_what_was_named_and_is_not_deleted_is_exit_1(desk: Desk) -> None:
@@ -363,7 +374,7 @@ def test_what_was_named_and_is_not_deleted_is_exit_1(desk: Desk) -> None:
     ran = desk.run_here("cache", "purge", "link.cache", "list.dat", "none.cache", "old.cache", "./old.cache")
     assert ran.code == ExitCode.FAILED
     assert ran.err.splitlines() == [
-        "ndoo: link.cache: is a link; name the file itself",
+        "ndoo: link.cache: is a link; name what it leads to",
         "ndoo: list.dat: is not a temporary cache of a kind known here; its first line tells",
         "ndoo: none.cache: cannot be found: No such file or directory",
     ]
@@ -423,6 +434,10 @@ def test_a_refresh_that_is_not_due_sends_nothing(desk: Desk) -> None:
     ran = desk.run_here(*arguments, "3d")
     assert (ran.code, ran.err) == (0, "")
     assert facts(ran.out)["not due"] == "patients.cache"
+    assert desk.run_here("--log", "ndoo.log", *arguments, "3d").code == 0
+    assert re.search(
+        " cache refresh: not due expires=[-0-9]+T[:0-9]+", (desk.folder / "ndoo.log").read_text()
+    )
     assert desk.run_here(*arguments, "3d", "--json").json()["refreshed"] is False
     assert desk.run_here(*arguments, "3d", "--quiet").out == ""
     assert desk.run_here(*arguments, "5d").code == ExitCode.FAILED
@@ -455,13 +470,12 @@ async def test_a_refresh_that_fails_leaves_the_old_cache(folder: Path) -> None:
 def test_refresh_replaces_caches_of_its_mailbox_only(desk: Desk) -> None:
     """Another file, another mailbox's cache and one that cannot be read are refused; nothing is sent."""
     desk.write_table()
-    desk.write("list.dat", RECORDS)
+    desk.write("list", RECORDS)
     make_cache(desk.folder / "other.cache", mailbox="X26ABC1")
     cut(make_cache(desk.folder / "torn.cache"), 70)
     (desk.folder / "folder.cache").mkdir()
     for name, says in (
-        ("patients.csv", "not replaced, for it is not a temporary cache"),
-        ("list.dat", "not replaced, for it is not a temporary cache"),
+        ("list", "not replaced, for it is not a temporary cache"),
         ("other.cache", "not replaced, for it is a temporary cache of mailbox X26ABC1, and this is X99GP001"),
         ("torn.cache", "delete it, then make a new one"),
         ("folder.cache", "not replaced, for it cannot be read"),
@@ -472,6 +486,18 @@ def test_refresh_replaces_caches_of_its_mailbox_only(desk: Desk) -> None:
         assert says in ran.err
         assert before == ((desk.folder / name).read_bytes() if name != "folder.cache" else b"")
     assert desk.run_here("cache", "refresh", "patients.csv", "-o", "x.cache.gz").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "patients.csv", "--cache"), ("cache", "refresh", "patients.csv")]
+)
+@pytest.mark.parametrize("name", ["mine.csv", "mine.DAT", "mine.xlsx"])
+def test_a_cache_is_not_called_like_a_list(desk: Desk, arguments: tuple[str, ...], name: str) -> None:
+    """Somebody would open it, or send it, as one; the text names it better, and nothing is sent."""
+    desk.write_table()
+    ran = desk.run_here(*arguments, "-o", name)
+    says = f"ndoo: {name}: a temporary cache must not look like a list; name it mine.cache\n"
+    assert (ran.code, ran.err) == (ExitCode.USAGE, says)
 
 
 async def test_a_refresh_follows_a_link_to_the_cache(connected: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 
 import pytest
 from desks import NUMBERS, Desk, facts
@@ -35,14 +36,22 @@ def test_the_closing_table_tells_the_removals_apart(full: Desk) -> None:
         "kept": "1",
         "removed": "1  not in the answer",
         "type 1": "2  on the practice's own list, 1 of them not in the answer either",
-        "blank": "1  rows without a number, left out",
+        "blank": "1  row without a number, left out",
         "invalid": "2  rows with an invalid number, left out",
-        "repairable": "1  only lack their leading zero: see --repair",
+        "repairable": "1  only lacks its leading zero: see --repair",
         "written": "patients-cleaned.csv",
     }
     assert (full.folder / "patients-cleaned.csv").read_bytes() == (
         f"Name,NHS Number\r\nPerson 0,{KEPT}\r\n".encode()
     )
+
+
+def test_a_table_is_not_taken_for_an_answer(full: Desk) -> None:
+    """One line says which file is meant, instead of a complaint for each row."""
+    ran = full.run_here("filter", "patients.csv", "--answer", "patients.csv", "-o", "x.csv")
+    says = "is a table, not the bare cleaned list; --answer takes the .dat that"
+    assert (ran.code, ran.err.count("\n")) == (ExitCode.FAILED, 1)
+    assert says in ran.err
 
 
 def test_a_repair_is_made_when_asked_for(full: Desk) -> None:
@@ -82,8 +91,11 @@ def test_a_bad_type_1_list_stops_everything(full: Desk) -> None:
     ran = full.run_here(*arguments)
     assert (ran.code, ran.out) == (ExitCode.FAILED, "")
     first, *lines = ran.err.splitlines()
-    assert "--repair puts it back; nothing was written, for an objection must not be lost" in first
-    assert lines == ["  line 3: nine digits: spreadsheets drop a leading zero (--repair puts it back)"]
+    assert "spreadsheets drop; nothing was written, for an objection must not be lost" in first
+    assert lines == [
+        "  line 3: nine digits: spreadsheets drop a leading zero",
+        "  --repair puts the leading zeros back",
+    ]
     assert str(ZERO) not in ran.err
     assert full.files() == {"patients.csv", "answer.dat", "type1.csv", "bad.csv"}
     repaired = full.run_here(*arguments, "--repair", "--json").json()
@@ -119,10 +131,21 @@ def test_the_column_of_a_type_1_list_can_be_chosen(full: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("patients.csv",), "give --answer FILE or --cache FILE, or --type-1 FILE, or both"),
+        (("patients.csv",), "nothing to leave out; give --cache FILE or --answer FILE"),
         (("patients.csv", "--answer", "answer.dat", "--type-1-column", "2"), "--type-1-column is the column"),
-        (("patients.csv", "--answer", "answer.dat", "-o", "x.xlsx"), "an .xlsx is made of an .xlsx only"),
-        (("patients.xlsx", "--answer", "answer.dat", "-o", "x.dat"), "of a workbook an .xlsx or a .csv"),
+        (
+            ("patients.csv", "--answer", "answer.dat", "-o", "x.xlsx"),
+            ".xlsx is not made of a .csv; name the output like",
+        ),
+        (("patients.xlsx", "--answer", "answer.dat", "-o", "x.dat"), ".dat is not made of a .xlsx"),
+        (("patients.csv", "--answer", "answer.dat", "-o", "x.dat"), ".dat is not made of a .csv"),
+        (("patients.csv.gz", "--answer", "answer.dat", "-o", "x.tsv"), ".tsv is not made of a .csv"),
+        (("patients.tsv", "--answer", "answer.dat", "-o", "x.csv"), ".csv is not made of a .tsv"),
+        (("patients.txt", "--answer", "answer.dat", "-o", "x.csv"), ".csv is not made of a .txt"),
+        (
+            ("patients.csv", "--answer", "answer.dat", "-o", "x"),
+            "a file without an ending is not made of a .csv",
+        ),
         (("patients.csv", "--answer", "answer.dat", "-o", "x.csv.gz"), "outputs are not compressed"),
     ],
 )
@@ -131,6 +154,74 @@ def test_options_that_cannot_be_meant_are_refused(full: Desk, arguments: tuple[s
     ran = full.run_here("filter", *arguments)
     assert ran.code == ExitCode.USAGE
     assert says in ran.err
+
+
+@pytest.mark.parametrize("name", ["patients.csv", "type1.csv", "answer.csv", "caches.csv"])
+@pytest.mark.parametrize("link", ["", "link.csv"])
+def test_what_is_read_is_not_written_over(full: Desk, name: str, link: str) -> None:
+    """Not even with --force, and whatever the name: the list, the answer, the cache, the Type 1 list."""
+    full.write("answer.csv", f"{KEPT},\n")
+    full.write("caches.csv", "no cache, but named as one")
+    if link:
+        (full.folder / link).symlink_to(name)
+    by = ("--cache", "caches.csv") if name == "caches.csv" else ("--answer", "answer.csv")
+    before = (full.folder / name).read_bytes()
+    ran = full.run_here(
+        "filter", "patients.csv", *by, "--type-1", "type1.csv", "--force", "-o", link or f"./{name}"
+    )
+    assert ran.code == ExitCode.USAGE
+    assert f"{name}: is read here and would be lost; name another output with -o" in ran.err
+    assert (full.folder / name).read_bytes() == before
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(full: Desk) -> None:
+    """As with 'cache refresh': only with --force if there is something."""
+    shared = full.folder / "shared"
+    shared.mkdir()
+    (full.folder / "link.csv").symlink_to(shared / "cleared.csv")
+    arguments = ("filter", "patients.csv", "--answer", "answer.dat", "-o", "link.csv")
+    assert full.run_here(*arguments).code == 0
+    assert full.run_here(*arguments).code == ExitCode.FAILED
+    assert full.run_here(*arguments, "--force").code == 0
+    assert (full.folder / "link.csv").is_symlink()
+    assert (shared / "cleared.csv").read_bytes().startswith(b"Name,NHS Number\r\n")
+
+
+@pytest.mark.parametrize(("source", "output"), [("list.txt", "out.dat"), ("list.dat.gz", "out.TXT")])
+def test_plain_lists_are_of_one_kind(full: Desk, source: str, output: str) -> None:
+    """What is a .txt may become a .dat, and the other way round."""
+    content = f"{KEPT}\n{GONE}\n".encode()
+    full.write(source, gzip.compress(content) if source.endswith(".gz") else content)
+    assert full.run_here("filter", source, "--answer", "answer.dat", "-o", output).code == 0
+    assert (full.folder / output).read_bytes() == f"{KEPT}\n".encode()
+
+
+@pytest.mark.parametrize("option", ["source", "--answer", "--type-1"])
+def test_a_pipe_is_refused_at_once(full: Desk, option: str) -> None:
+    """Nobody writes into it, so that opening it would wait for ever."""
+    os.mkfifo(full.folder / "pipe.csv")
+    source, *others = (
+        ("pipe.csv", "--answer", "answer.dat") if option == "source" else ("patients.csv", option, "pipe.csv")
+    )
+    ran = full.run_here("filter", source, *others, "-o", "out.csv")
+    assert ran.code == ExitCode.FAILED
+    assert "pipe.csv: is a pipe or a device; save the list as a file and use that" in ran.err
+
+
+@pytest.mark.parametrize("written", [str(KEPT), f"{KEPT // 10**7} {KEPT // 10**4 % 1000} {KEPT % 10**4:04}"])
+def test_a_number_where_a_column_is_named_is_not_shown(full: Desk, written: str) -> None:
+    """Neither one that was typed, nor a sheet's name."""
+    ran = full.run_here("filter", "patients.csv", "--answer", "answer.dat", "--column", written)
+    assert ran.code == ExitCode.USAGE
+    assert "has no column '**********'; its columns are 'Name', 'NHS Number'" in ran.err
+    book = Workbook()
+    book.active.title = written
+    book.create_sheet("Other").append(["Surname"])
+    book.active.append(["Surname"])
+    book.save(full.folder / "book.xlsx")
+    ran = full.run_here("numbers", "validate", "book.xlsx")
+    assert ran.code == ExitCode.USAGE
+    assert "its sheets are '**********', 'Other'" in ran.err
 
 
 def test_a_workbook_is_filtered_into_a_workbook_or_a_csv(full: Desk) -> None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from support import MESSAGE_ID, MakeSimulator
 
 from ndoo.cli.boundary import ExitCode
-from ndoo.cli.log import Context, Level, RunLog, mask
+from ndoo.cli.log import Context, Level, RunLog
+from ndoo.cli.show import mask
 
 PASSWORD = "hush-Passwort-17"
 SHARED_KEY = "hush-Schluessel-18"

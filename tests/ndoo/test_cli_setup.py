@@ -76,7 +76,7 @@ async def test_enter_all_along_sets_the_simulator_up(newcomer: Desk, config: Pat
     assert max(map(len, screen.splitlines())) <= 80
     assert "readable by you only" in " ".join(screen.split())
     assert "mailbox X99GP001 is open to us" in screen
-    assert screen.rstrip().endswith("all is well")
+    assert screen.rstrip().endswith("all is well; next: ndoo check LIST")
     assert held(config) == {
         "profile": "sim",
         "mailbox": "X99GP001",
@@ -122,8 +122,79 @@ async def test_what_is_there_is_shown_and_kept_unless_told_otherwise(newcomer: D
     assert "mailbox = OLD1" in screen
     assert "password = (hidden)" in screen
     assert "hush" not in screen
-    code, _ = await typed(newcomer.folder, ["init"], ["y", *[""] * 5], newcomer.variables)
+    answers = ["y", "", "X99GP001", "", "", ""]
+    no_proxy = newcomer.variables | {"NDOO_PROXY": "none"}
+    code, _ = await typed(newcomer.folder, ["init"], answers, no_proxy)
     assert (code, held(config)["mailbox"]) == (ExitCode.DONE, "X99GP001")
+
+
+async def test_enter_keeps_what_was_there(newcomer: Desk, config: Path) -> None:
+    """Everything the file held is offered again, also what no question is about; secrets stay unseen."""
+    before = {
+        "profile": "sim",
+        "mailbox": "X26ABC1",
+        "url": url_of(newcomer),
+        "proxy": "none",
+        "service_mailbox": "X26OT154",
+        "data": "elsewhere",
+        "secrets": "file",
+        "password": "password",
+        "shared_key": "TestKey",
+    }
+    newcomer.variables.pop("NDOO_DATA")
+    write_settings(config, before)
+    code, screen = await typed(newcomer.folder, ["init"], ["y", *[""] * 5], newcomer.variables)
+    assert code == ExitCode.DONE, screen
+    assert "Mailbox id [X26ABC1]" in screen
+    assert screen.count("[Enter keeps the present one]") == 2
+    assert "TestKey" not in screen
+    assert held(config) == before
+
+
+async def test_of_another_mailbox_or_profile_no_secret_is_kept(newcomer: Desk, config: Path) -> None:
+    """A password is one mailbox's, a shared key one environment's; the network and the disk stay."""
+    url = url_of(newcomer)
+    before = {"mailbox": "OLD1", "url": url, "password": "hush", "shared_key": "TestKey", "data": "there"}
+    write_settings(config, before)
+    answers = ["y", "", "X99GP001", "", "", ""]
+    code, screen = await typed(newcomer.folder, ["init"], answers, newcomer.variables)
+    assert code == ExitCode.DONE, screen
+    assert (held(config)["password"], held(config)["data"]) == ("password", "there")
+    write_settings(config, {**before, "service_mailbox": "X26OT154"}, force=True)
+    answers = ["y", "int", "X99GP001", "cert.pem", "", "password", "TestKey"]
+    make = make_certificates(newcomer.folder / "certs", [("X99GP001", "X99")], now=datetime.now(UTC))
+    both = (make.path / "X99GP001.crt").read_bytes() + (make.path / "X99GP001.key").read_bytes()
+    newcomer.write("cert.pem", both)
+    options = ["init", "--url", "https://127.0.0.1:9"]
+    _, screen = await typed(newcomer.folder, options, answers, newcomer.variables)
+    assert "OLD1" not in screen.partition("Replace it?")[2]
+    assert "[Enter" not in screen.partition("Password")[2]
+    assert held(config).keys() & {"service_mailbox", "data"} == {"data"}
+
+
+async def test_secrets_of_the_keyring_are_kept(newcomer: Desk, config: Path, tmp_path: Path) -> None:
+    """They are offered, and stay where they are."""
+    newcomer.variables |= keyring_kinds.in_folder(tmp_path / "data")
+    newcomer.variables |= {"NDOO_PASSWORD": "hush-hush"}
+    url = url_of(newcomer)
+    await newcomer.run("init", "--url", url)
+    newcomer.variables.pop("NDOO_PASSWORD")
+    before = held(config)
+    code, screen = await typed(newcomer.folder, ["init"], ["y", *[""] * 5], newcomer.variables)
+    assert code == ExitCode.FAILED  # as the first time: it is not the simulator's
+    assert "[Enter keeps the present one]" in screen
+    assert "hush" not in screen
+    assert held(config) == before
+
+
+@pytest.mark.parametrize("answers", [["\x03"], ["", "\x04"], ["", "", "", "\x03"]])
+async def test_a_question_broken_off_ends_its_line(newcomer: Desk, config: Path, answers: list[str]) -> None:
+    """Ctrl-C and Ctrl-D end it, on a line of their own, and nothing is written."""
+    code, screen = await typed(newcomer.folder, ["init"], answers, newcomer.variables)
+    assert code == ExitCode.INTERRUPTED
+    assert screen.endswith("\nndoo: interrupted; nothing was written\n")
+    assert "\n\nndoo" not in screen
+    assert not written(config)
 
 
 @pytest.mark.usefixtures("certs_here")
@@ -148,7 +219,7 @@ def test_secrets_go_into_the_keyring(newcomer: Desk, config: Path, tmp_path: Pat
     """The file then holds none, every command finds them, and where they are is said."""
     newcomer.variables |= keyring_kinds.in_folder(tmp_path / "data")
     ran = newcomer.run_here("init", "--url", url_of(newcomer))
-    assert (ran.code, ran.err) == (ExitCode.DONE, "all is well\n")
+    assert (ran.code, ran.err) == (ExitCode.DONE, "all is well; next: ndoo check LIST\n")
     assert "in the keyring (" in ran.out
     assert held(config).keys() == {"profile", "mailbox", "url", "secrets"}
     assert "password and shared key from the keyring" in ran.out
@@ -272,6 +343,17 @@ def test_doctor_repeats_the_tests(newcomer: Desk) -> None:
     assert quiet.code == ExitCode.FAILED
     assert quiet.out.split()[:2] == ["failed", "handshake"]
     assert (newcomer.run_here("doctor", "-q")).out == ""
+
+
+def test_tests_without_a_point_share_a_line(newcomer: Desk) -> None:
+    """After one that failed, what could not be tested is named on one line; programs get each."""
+    ran = newcomer.run_here("doctor", NDOO_MAILBOX="X 1")
+    assert ran.code == ExitCode.FAILED
+    shown = [line.split("  ", 2) for line in ran.out.splitlines() if line[:1].strip()]
+    assert [line[0].strip() for line in shown] == ["ok", "failed", "skipped"]
+    assert ran.out.endswith("... clock: not tested, because settings failed\n")
+    assert len(newcomer.run_here("doctor", "--json", NDOO_MAILBOX="X 1").json()["findings"]) == 13
+    assert newcomer.run_here("doctor", "--quiet", NDOO_PROFILE="x").out.count("skipped") == 0
 
 
 def test_half_a_pair_is_a_wrong_setting_in_every_command(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ndoo import tables
 from ndoo._cells import parse_cell
+from ndoo.errors import UnreadableList
 from ndoo.filtering import filter_csv
 from ndoo.lists import SEPARATORS, Fault, NumberSet, generate
 from ndoo.tables import open_list
@@ -42,6 +43,20 @@ class Export:
     index: int
     header: bytes
     rows: list[tuple[bytes, list[str]]]
+    width: int
+
+    def swallows(self) -> bool:
+        """Tell whether any row has a cell with what looks like another row."""
+        return any(self._swallows(cell) for _, cells in self.rows for cell in cells)
+
+    def _swallows(self, cell: str) -> bool:
+        pieces = [line.split(self.delimiter) for line in cell.splitlines()]
+        if len(pieces) + cell.endswith("\n") < 2 or cell.count(self.delimiter) < self.width - 1:
+            return False
+        ditto = re.fullmatch(f"([{self.delimiter}\n]|\r\n)(.*[{self.delimiter}\n])?", cell, re.DOTALL)
+        tabs = self.delimiter == "\t" and any(len(line) >= self.width for line in pieces)
+        written = [piece.translate(SEPARATORS) for line in pieces for piece in line]
+        return bool(ditto) or tabs or any(re.fullmatch("[0-9]{10},?", piece) for piece in written)
 
     def write(self, folder: Path) -> Path:
         """Make the file."""
@@ -68,7 +83,9 @@ numbers = st.one_of(
     st.sampled_from(POOL).map(lambda number: f"{number}.0"),
     st.sampled_from(["", "  ", "-", "unknown", "9990000019", "99900000", "999\n000\n0018"]),
 )
-bits = st.sampled_from(["x", '"', "é", "€", " ", ",", ";", "\t", "|", "\n", "\r\n", "padding " * 9])
+bits = st.sampled_from(
+    [str(POOL[2]), "x", '"', "é", "€", " ", ",", ";", "\t", "|", "\n", "\r\n", "padding " * 9]
+)
 notes = st.lists(bits, max_size=5).map("".join)
 
 
@@ -100,7 +117,9 @@ def exports(draw) -> Export:
     if draw(st.booleans()):
         # What no writer writes but readers take: short rows, empty lines, a mark inside a cell.
         place = draw(st.integers(1, len(raw))) if raw else 0
-        odd = draw(st.sampled_from(["", "x", f'5" pipe{delimiter}x']))
+        odd = draw(
+            st.sampled_from(["", "x", f'5" pipe{delimiter}x', delimiter.join([str(POOL[0])] * (width + 1))])
+        )
         cells = odd.split(delimiter) if odd else []
         raw.insert(place, ((odd + ending).encode(codec), cells))
     if raw and draw(st.booleans()):
@@ -114,6 +133,7 @@ def exports(draw) -> Export:
         index=index,
         header=written(placed("NHS Number", ["Prénom", "b", "c"][: width - 1])) if has_header else b"",
         rows=raw,
+        width=width,
     )
 
 
@@ -128,6 +148,8 @@ def filtered(export: Export, folder: Path, block_bytes: int) -> bytes:
 
 def is_kept(export: Export, cells: list[str]) -> bool:
     """Tell by one row's cells alone whether it may be used."""
+    if len(cells) > export.width:
+        return False
     number, fault = parse_cell(cells[export.index] if export.index < len(cells) else "")
     return fault is Fault.NONE and number in KEPT
 
@@ -135,7 +157,12 @@ def is_kept(export: Export, cells: list[str]) -> bool:
 @given(exports(), st.integers(8, 200))
 def test_the_output_is_the_surviving_rows_byte_for_byte(tmp_path_factory, export, block_bytes):
     """In every dialect and encoding, header and mark included; and parsed it is what a model keeps."""
-    out = filtered(export, tmp_path_factory.mktemp("dialect"), block_bytes)
+    folder = tmp_path_factory.mktemp("dialect")
+    if export.swallows():
+        with pytest.raises(UnreadableList, match="a quoted cell runs over what looks like another row"):
+            filtered(export, folder, block_bytes)
+        return
+    out = filtered(export, folder, block_bytes)
     kept = [(raw, cells) for raw, cells in export.rows if is_kept(export, cells)]
     assert out == export.mark + export.header + b"".join(raw for raw, _ in kept)
     wanted = [cells for _, cells in kept]
@@ -145,6 +172,8 @@ def test_the_output_is_the_surviving_rows_byte_for_byte(tmp_path_factory, export
 @given(exports(), st.integers(8, 200))
 def test_no_number_that_is_not_in_the_answer_comes_out(tmp_path_factory, export, block_bytes):
     """Whoever opted out or was never answered for is in no row of the output, however it is written."""
+    if export.swallows():  # refused, which the test above sees to
+        return
     out = filtered(export, tmp_path_factory.mktemp("leak"), block_bytes)
     for cells in export.parse(out):
         for digits in re.findall("[0-9]{10}", "|".join(cells).translate(SEPARATORS)):

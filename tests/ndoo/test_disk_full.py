@@ -25,7 +25,7 @@ async def test_an_answer_that_cannot_be_written_is_not_acknowledged(
     simulator = await make_simulator(ndoo_reply_delay=timedelta(hours=1))
     desk = Desk(folder, simulator.url)
     numbers = [int(number) for batch in generate(10_000, seed=2) for number in batch]
-    rows = "".join(f"{number},{'An invented address, ' * 10}\r\n" for number in numbers)
+    rows = "".join(f"{number},{'An invented address; ' * 10}\r\n" for number in numbers)
     desk.write("list.csv", f"NHS Number,Address\r\n{rows}")
     assert (await desk.run("submit", "list.csv", "-o", "out.csv")).code == 0
     simulator.clock.advance(timedelta(hours=2))

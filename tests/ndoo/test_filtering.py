@@ -132,6 +132,82 @@ def test_stray_quotation_marks_do_not_carry_rows_along(tmp_path, text, line, col
     assert records.getvalue() == b""
 
 
+@pytest.mark.parametrize("stray", ["", 'Gamma "G" H,1\n'], ids=["quickly", "exactly"])
+def test_a_row_with_more_cells_than_the_first_is_invalid(tmp_path, stray):
+    """A comma in a name that is not quoted would make another's number the one that is judged."""
+    kept, gone = POOL[0], POOL[1]
+    path = tmp_path / "patients.csv"
+    text = (
+        "Name,NHS Number,Next of kin\n"
+        f"Testerton, A,{kept},{gone}\n"
+        f"Sampleby,{kept}\n"
+        f"Mockford,{kept},,,\n"
+        f'Alpha,{kept},x,"",\r\n'
+        f'Beta,{kept},x,,"y"\n'
+        f"Delta,{gone},{kept}\n"
+    )
+    path.write_text(text + stray, newline="")
+    lines = text.splitlines(keepends=True)
+    out, summary = filtered(path)
+    assert out == "".join([lines[0], *lines[2:5]]).encode()
+    assert (summary.kept, summary.removed, summary.invalid) == (3, 1, 2 + bool(stray))
+    with pytest.raises(InvalidNumbers) as caught:
+        prepare_list(path, io.BytesIO())
+    reason = "more cells than the first row (a delimiter in a cell that is not quoted?)"
+    assert caught.value.samples[:2] == ((2, reason), (6, reason))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.tsv", 'Name\tNHS Number\tTown\nA\t{0}\tLeeds\nB\t{2}\t"\nC\t{1}\t"\nD\t{0}\tx\n', 3),
+        ("a.tsv", 'Name\tTown\tNHS Number\nA\t"\t{0}\nB\t"\t{2}\n', 2),
+        ("a.tsv", 'Town\tNHS Number\tName\n"\t{1}\tA\r\n"\t{2}\tB\r\n', 2),
+        ("a.tsv", 'NHS Number\tName\tTown\n{0}\tA\t"\n\tB\t"\n', 2),
+        ("a.csv", 'NHS Number,Name,Town\n{0},A,"\n,B,"\n', 2),
+        ("a.csv", 'NHS Number,Name,Note\n{0},A,"see letter\n{1},B,x\n{2},C,or not"\n', 2),
+        ("a.csv", 'NHS Number,Note\n{0},"\n{1},"\n', 2),
+        ("a.csv", '{0};A;"see letter\n{3};B;the end"\n', 1),
+    ],
+)
+@pytest.mark.parametrize("stray", ["", '"x" y{d}1\n'], ids=["quickly", "exactly"])
+def test_a_row_in_a_cell_of_another_is_not_carried_along(tmp_path, name, text, line, stray):
+    """Ditto marks, or two stray quotation marks, make cells of whole rows; the first such row is named."""
+    path = tmp_path / name
+    written = text.format(*POOL[:3].tolist(), f"{POOL[3] // 10**7} {POOL[3] % 10**7}")
+    path.write_text(written + stray.format(d="\t" if name == "a.tsv" else ","), newline="")
+    out = io.BytesIO()
+    says = f"line {line}: a quoted cell runs over what looks like another row; take out the quotation mark"
+    with pytest.raises(UnreadableList, match=says):
+        filter_csv(path, out, KEPT.contains)
+    assert str(POOL[1]).encode() not in out.getvalue()
+    with pytest.raises(UnreadableList, match=says):
+        prepare_list(path, io.BytesIO())
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1 High Street,\nFlat 2; left, Testerton,\r\nSampleshire; AB1 2CD",
+        "\n1 High Street, Testerton\n",
+        "tel. 07700 900123, after six,\n07700900456, in the morning; or at work,\n",
+        "999\n000\n0018",
+    ],
+)
+def test_a_cell_of_several_lines_is_no_row(tmp_path, cell, delimiter):
+    """Addresses and notes are copied, whatever punctuation they have."""
+    path = tmp_path / "patients.csv"
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(
+        [["NHS Number", "Address", "Note"], [POOL[0], cell, "x"], [POOL[1], cell, "y"], [POOL[2], cell, ""]]
+    )
+    path.write_text(text.getvalue(), newline="")
+    out, summary = filtered(path)
+    assert (summary.kept, summary.removed) == (2, 1)
+    assert out.count(cell.encode()) == 2
+
+
 def test_only_valid_numbers_are_asked_about(tmp_path):
     """A row without a valid number is left out even if everything were to be kept."""
     path = tmp_path / "list.csv"

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from controls import control
-from practices import HERE, POOL, SERVICE, Relay, Staged, Told, World, records
+from practices import HERE, POOL, SERVICE, Relay, Staged, Told, World, matching, records, relay_to
 
 from ndoo._inbox import Inbox
 from ndoo.check import Service, collect
-from ndoo.errors import AnswerPending, NotDelivered
+from ndoo.errors import AnswerPending, ConnectionFailed, ListRejected, NotDelivered
 from ndoo.journal import Journal, Stage
 from ndoo.mailbox import Credentials, Mailbox
-from ndoo.protocol import WORKFLOW_CHECK
+from ndoo.protocol import INVALID_LIST_ANSWER, WORKFLOW_CHECK
 
 CALM = Service(poll_interval=300.0)
 """As with the profiles int and live."""
@@ -188,3 +188,90 @@ async def test_a_report_fails_the_list_it_is_about_and_no_other(staged: Staged) 
     assert world.journal.get(dead.local_id).stage is Stage.FAILED
     assert world.journal.get(alive.local_id).stage is Stage.COLLECTED
     assert await world.waiting() == world.kept() == []
+
+
+async def test_a_look_that_failed_ends_no_list(world: World, relay: Relay) -> None:
+    """An inbox that was not seen says nothing of any list, whichever of them the look was taken for."""
+    watch = Watch()
+    watch.ahead = timedelta(days=-6)
+    world.journal = Journal(world.journal.path, now=watch)
+    lists = [await world.submit("a.dat", service=CALM), await world.submit("b.dat", service=CALM)]
+    watch.ahead = timedelta(0)
+    relay.before = matching("GET", "/inbox")
+    inbox = Inbox(world.mailbox, world.journal, CALM.poll_interval)
+    for submission in lists:
+        with pytest.raises(ConnectionFailed):
+            await collect(world.mailbox, world.journal, submission, service=CALM, timeout=0, inbox=inbox)
+        assert world.journal.get(submission.local_id).stage is Stage.SENT
+
+
+async def test_what_could_not_be_acknowledged_is_so_at_the_next_look(staged: Staged) -> None:
+    """A rejection is told even if it cannot be acknowledged, and does not stay in the inbox for ever."""
+    world = staged.world
+    async with relay_to(world.simulator.url) as relay:
+        world.mailbox = await world.open(HERE, relay.url)
+        submission = await world.submit()
+        rejection = await staged.send(submission, INVALID_LIST_ANSWER)
+        relay.before = matching("PUT", "/acknowledged")
+        with pytest.raises(ListRejected):
+            await world.collect(submission)
+        assert world.journal.get(submission.local_id).stage is Stage.FAILED
+        assert await world.waiting() == [rejection]
+        relay.heal()
+        other = await world.submit("other.dat")
+        await staged.send(other, records(POOL[:5]))
+        result = await world.collect(other)
+    assert await world.waiting() == []
+    assert result.notes == ()
+
+
+async def test_a_message_that_cannot_be_looked_at_keeps_no_answer_back(staged: Staged) -> None:
+    """Of a message whose headers the server refuses nobody knows anything; the answer comes all the same."""
+    world = staged.world
+    submission = await world.submit()
+    odd = await staged.send(submission, b"odd", local_id="another-1", file_name="odd.txt")
+    fault = {"operation": "head", "mailbox": HERE, "action": "status", "status": 400, "times": 1}
+    assert (await control(world.simulator.url, "POST", "/admin/faults", fault)).status in (200, 201)
+    await staged.send(submission, records(POOL[:5]))
+    assert (await world.collect(submission)).returned == 5
+    assert await world.waiting() == [odd]
+
+
+async def test_what_belongs_to_nobody_here_is_asked_about_once_by_all_processes(
+    world: World, relay: Relay
+) -> None:
+    """Each process goes by the journal, so that a full inbox does not cost a request a message and look."""
+    put = {"to": HERE, "from": "X26ABC2", "workflow_id": WORKFLOW_CHECK, "count": 20}
+    assert (await control(world.simulator.url, "POST", "/admin/messages", put)).status in (200, 201)
+    heads = []
+    for number in range(3):
+        world.mailbox = await world.open(HERE, relay.url)
+        result = await world.check(world.source(), f"out-{number}.dat")
+        heads.append(sum(method == "HEAD" for method, _ in relay.seen))
+        relay.seen.clear()
+        assert result.notes[-1].startswith("20 other messages wait")
+    assert heads[0] >= 20
+    assert max(heads[1:]) <= 2  # receipt and answer
+    world.simulator.clock.advance(timedelta(days=6))
+    await world.check(world.source(), "later.dat")
+    assert world.journal.strangers(relay.url, HERE) == frozenset()
+
+
+async def test_receipts_and_reports_are_received_before_they_are_acknowledged(staged: Staged) -> None:
+    """As the assurance team wants it, nothing is acknowledged that was not downloaded."""
+    world = staged.world
+    async with relay_to(world.simulator.url) as relay:
+        world.mailbox = await world.open(HERE, relay.url)
+        submission = await world.submit()
+        receipt = await staged.receipt(submission)
+        with pytest.raises(AnswerPending):
+            await world.collect(submission, timeout=0)
+        world.simulator.clock.advance(timedelta(days=6))
+        with pytest.raises(NotDelivered):
+            await world.collect(submission)
+    acknowledged = [path for method, path in relay.seen if method == "PUT"]
+    assert len(acknowledged) == 2
+    assert acknowledged[0].startswith(f"/inbox/{receipt}")
+    for path in acknowledged:
+        received = ("GET", path.removesuffix("/status/acknowledged"))
+        assert relay.seen.index(received) < relay.seen.index(("PUT", path))

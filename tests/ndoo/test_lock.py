@@ -20,12 +20,10 @@ from ndoo.cli.boundary import ExitCode
 from ndoo.errors import ConfigError, MailboxBusy
 from ndoo.journal import Stage
 
-URL = "https://mesh.example"
-
 
 def hold(folder: Path, told: Connection) -> None:
     """Hold the mailbox until killed."""
-    with hold_mailbox(folder, URL, "X26ABC1", "ndoo check"):
+    with hold_mailbox(folder, "X26ABC1", "ndoo check"):
         told.send(os.getpid())
         signal.pause()
 
@@ -48,16 +46,15 @@ def test_the_second_is_told_who_is_first_until_that_is_gone(
     """The error names command and process; a process that is killed lets go."""
     with (
         pytest.raises(MailboxBusy, match=rf"in use by 'ndoo check' \(process {holder.pid}, since ") as raised,
-        hold_mailbox(tmp_path, URL, "X26ABC1", "ndoo collect"),
+        hold_mailbox(tmp_path, "X26ABC1", "ndoo collect"),
     ):
         pass
     assert raised.value.mailbox == "X26ABC1"
-    # Another mailbox, and the same one of another environment, are free.
-    with hold_mailbox(tmp_path, URL, "X26ABC2", ""), hold_mailbox(tmp_path, "https://int", "X26ABC1", ""):
+    with hold_mailbox(tmp_path, "X26ABC2", ""):  # another mailbox is free
         pass
     holder.kill()
     holder.join()
-    with hold_mailbox(tmp_path, URL, "X26ABC1", "ndoo collect"):
+    with hold_mailbox(tmp_path, "X26ABC1", "ndoo collect"):
         pass
 
 
@@ -68,7 +65,7 @@ def test_a_holder_that_cannot_be_read_is_another_run(tmp_path: Path, holder: mul
         sign.write_bytes(content)
         with (
             pytest.raises(MailboxBusy, match="in use by another run of ndoo"),
-            hold_mailbox(tmp_path, URL, "X26ABC1", ""),
+            hold_mailbox(tmp_path, "X26ABC1", ""),
         ):
             pass
     holder.kill()
@@ -78,7 +75,7 @@ def test_a_holder_that_cannot_be_read_is_another_run(tmp_path: Path, holder: mul
 def test_its_files_are_private_and_the_sign_goes(tmp_path: Path) -> None:
     """Nobody else reads the folder, and a run that has ended has left no sign."""
     folder = tmp_path / "data"
-    with hold_mailbox(folder, URL, "X26ABC1", "ndoo check"):
+    with hold_mailbox(folder, "X26ABC1", "ndoo check"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert [path.suffix for path in sorted(folder.iterdir())] == [".holder", ".lock"]
     assert [path.suffix for path in folder.iterdir()] == [".lock"]
@@ -87,7 +84,7 @@ def test_its_files_are_private_and_the_sign_goes(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     """Where no lock can be made the error names the folder."""
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigError, match="data"), hold_mailbox(tmp_path / "data", URL, "X26ABC1", ""):
+    with pytest.raises(ConfigError, match="data"), hold_mailbox(tmp_path / "data", "X26ABC1", ""):
         pass
 
 

@@ -77,8 +77,9 @@ def test_a_link_to_nowhere_counts_as_existing(tmp_path):
 
 def test_only_a_file_in_an_existing_folder_can_be_an_output(tmp_path):
     """Folders and devices are refused even by force, and a missing folder is named."""
-    for path in (tmp_path, Path("/dev/null"), tmp_path / "none" / "answer.dat"):
-        with pytest.raises(ConfigError, match=str(path)), write_output(path, force=True):
+    nowhere = tmp_path / "none" / "answer.dat"
+    for path, named in ((tmp_path, tmp_path), (Path("/dev/null"), "/dev/null"), (nowhere, nowhere.parent)):
+        with pytest.raises(ConfigError, match=str(named)), write_output(path, force=True):
             pytest.fail("must not be begun")
     assert Path("/dev/null").is_char_device()
 

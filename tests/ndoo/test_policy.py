@@ -45,7 +45,8 @@ def exempt(disclosure: Disclosure) -> bool:
         disclosure.legal_basis.value,
     )
     return (
-        purpose in ("individual-care", "public-health", "payment")
+        purpose == "public-health"
+        or (purpose in ("individual-care", "payment") and recipient != "researcher")
         or disclosure.identifiability.value in ("anonymised", "aggregate")
         or recipient == "processor"
         or basis in ("explicit-consent", "legal-requirement", "court-order", "public-interest")
@@ -93,11 +94,23 @@ def test_every_disclosure_gets_what_the_policy_says() -> None:
         assert advice.section.startswith("When the opt-out")
 
 
+@pytest.mark.parametrize("purpose", [Purpose.INDIVIDUAL_CARE, Purpose.PAYMENT])
+def test_researchers_neither_care_nor_pay(purpose: Purpose) -> None:
+    """What is exempt for the one or the other is not confidently so where researchers get the data."""
+    advice = decide(replace(STUDY, purpose=purpose))
+    assert advice.applies is Verdict.UNCLEAR
+    assert "ask again with what they do with the data as the purpose" in advice.reason
+    assert advice.type_1 is (Verdict.UNCLEAR if purpose is Purpose.INDIVIDUAL_CARE else Verdict.YES)
+
+
 def test_type_1_opt_outs_are_separate() -> None:
     """They are honoured for whatever leaves the team beyond direct care, exempt from the other or not."""
     for disclosure in EVERYTHING:
-        if disclosure.purpose is Purpose.INDIVIDUAL_CARE or disclosure.recipient is Recipient.PROCESSOR:
+        is_care = disclosure.purpose is Purpose.INDIVIDUAL_CARE
+        if disclosure.recipient is Recipient.PROCESSOR:
             expected = Verdict.NO
+        elif is_care:
+            expected = Verdict.UNCLEAR if disclosure.recipient is Recipient.RESEARCHER else Verdict.NO
         elif disclosure.recipient is Recipient.CARE_TEAM:
             expected = Verdict.UNCLEAR
         else:
@@ -110,7 +123,7 @@ def test_type_1_opt_outs_are_separate() -> None:
 @pytest.mark.parametrize(
     ("changes", "ground", "approvals"),
     [
-        ({"purpose": Purpose.INDIVIDUAL_CARE}, "individual care", ()),
+        ({"purpose": Purpose.INDIVIDUAL_CARE, "recipient": Recipient.OTHER}, "individual care", ()),
         ({"identifiability": Identifiability.AGGREGATE}, "anonymised or aggregate data", ()),
         ({"legal_basis": LegalBasis.EXPLICIT_CONSENT}, "explicit consent to the specific use", ()),
         ({"legal_basis": LegalBasis.COURT_ORDER}, "legal requirement or court order", ()),
@@ -178,7 +191,8 @@ def test_what_is_not_asked_changes_nothing(disclosure: Disclosure, told: set[str
     ("answers", "still_open"),
     [
         (Answers(), QUESTIONS),
-        (Answers(Purpose.INDIVIDUAL_CARE), ()),
+        (Answers(Purpose.INDIVIDUAL_CARE), ("identifiability", "recipient", "legal_basis")),
+        (Answers(Purpose.INDIVIDUAL_CARE, recipient=Recipient.CARE_TEAM), ()),
         (Answers(Purpose.RESEARCH), ("identifiability", "recipient", "legal_basis")),
         (Answers(Purpose.RESEARCH, Identifiability.ANONYMISED), ("recipient",)),
         (Answers(Purpose.RESEARCH, Identifiability.CONFIDENTIAL, Recipient.PROCESSOR), ()),

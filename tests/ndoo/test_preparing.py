@@ -66,13 +66,12 @@ MESSY = f"{POOL[0]}\n123450012\n\n999000001\n{POOL[1]}.0\n0123450012\n"
 
 
 def test_a_lost_zero_is_offered_and_not_put_back_unasked(tmp_path):
-    """The refusal counts what could be repaired, and says how."""
+    """The refusal counts what could be repaired."""
     with pytest.raises(InvalidNumbers) as caught:
         prepared(make(tmp_path, MESSY))
     assert (caught.value.count, caught.value.repairable) == (2, 1)
     assert str(caught.value).endswith(
-        "2 records are not valid NHS numbers; 1 of them only lacks the leading zero that spreadsheets drop: "
-        "--repair puts it back"
+        "2 records are not valid NHS numbers; 1 of them only lacks the leading zero that spreadsheets drop"
     )
     assert [line for line, _ in caught.value.samples] == [2, 4]
     with pytest.raises(InvalidNumbers, match="1 record is not a valid NHS number; it only lacks"):

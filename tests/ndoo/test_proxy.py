@@ -253,4 +253,6 @@ async def test_a_server_out_of_reach_leads_to_the_proxy_that_may_be_needed() -> 
         async with Mailbox(url, CREDENTIALS, ssl=tls_context(), retries=0) as mailbox:
             with pytest.raises(ConnectionFailed) as caught:
                 await mailbox.count()
-        assert ("through a proxy only, set NDOO_PROXY" in str(caught.value)) is needed
+        assert (
+            "; if this network reaches others through a proxy only, set NDOO_PROXY" in str(caught.value)
+        ) is needed

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -274,6 +275,56 @@ def test_quoted_cells_may_hold_other_delimiters(tmp_path, delimiter):
     """The delimiter is the one that leaves the quotation marks at the edges of cells."""
     names = delimiter.join(['"NHS Number"', '"a,b;c\td,e;f\tg"', '"say ""x"""'])
     assert rows_of(make(tmp_path, f"{names}\n{A}\n")) == [(2, A, Fault.NONE)]
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ('Name,NHS Number,"Notes (a; b; c; d)"', None),
+        ('Name,Ref,"Notes (a; b; c; d)"', "Ref"),
+        ('Name,Ref,"Notes (a; b; c; d)"', "2"),
+        ("A,{a},c;d;e;f;g", None),
+        ("Name|NHS No|Notes, remarks, and, the, rest", None),
+        ("sep=;\nName (a, b, c);NHS Number", None),
+        ("SEP=^\r\nName (a, b, c)^NHS Number", None),
+        ('"sep=\t"\nName (a, b, c)\tRef', "2"),
+        ("sep=;\n1, 2, 3;{a}", None),
+    ],
+)
+def test_the_delimiter_is_the_one_that_makes_sense(tmp_path, header, column):
+    """More cells are worth less than a column of NHS numbers; and Excel's line that tells it is no row."""
+    header = header.format(a=A)
+    told, _, names = header.rpartition("\n")
+    delimiter = re.search(r"[,;|\t^]", told or names.replace(" (a, b, c)", ""))[0]
+    path = make(tmp_path, f"{header}\n" + delimiter.join(["x", str(B), "z"][: names.count(delimiter) + 1]))
+    has_names = str(A) not in header
+    rows = rows_of(path, column)
+    first = 2 + header.count("\n")
+    assert rows == [(first - 1, A, Fault.NONE)] * (not has_names) + [(first, B, Fault.NONE)]
+    above = header if has_names else told
+    assert open_list(path, column).header == (above + "\n").encode() * bool(above)
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "is_header"),
+    [
+        ("Visits 2025/2026,NHS Number", "2", True),
+        ("2025/2026,NHS Number", "2", True),
+        ("Visits 2025/2026,GMS id", "2", True),
+        ("visits_2025_2026,GMS id", "2", True),
+        ("01/02/1970,unknown", "2", False),
+        ("1 February 1970,unknown", "2", False),
+        ("1970-02-01T00:00:00,unknown", "2", False),
+        ("AB123456C,unknown", "2", False),
+        ("07700 900123,unknown", "2", False),
+        (f"{A},NHS", "2", False),
+        (f"{A},Visits 2025/2026", "2", False),
+    ],
+)
+def test_a_year_in_a_name_makes_no_patient(tmp_path, header, column, is_header):
+    """Whole cells that are numbers or dates make a first row a patient's; words with years in them do not."""
+    path = make(tmp_path, f"{header}\nx,{B}\n")
+    assert open_list(path, column).header == f"{header}\n".encode() * is_header
 
 
 # -- files that cannot be used ----------------------------------------------------------------------

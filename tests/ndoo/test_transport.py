@@ -328,11 +328,13 @@ async def test_no_token_goes_elsewhere(link: str) -> None:
             assert [each async for each in mailbox.messages()] == []
 
 
-async def test_a_page_that_leads_to_itself_ends() -> None:
+@pytest.mark.parametrize("cycle", ["x", "xy", "xyz"])
+async def test_pages_that_lead_in_a_circle_end(cycle: str) -> None:
     """A server that never ends its paging is an error, not an endless loop."""
-    body = json.dumps({"messages": [], "links": {"next": "/messageexchange/X26ABC1/inbox?continue_from=x"}})
-    async with serving(*[reply(200, body.encode())] * 2) as server, server.mailbox() as mailbox:
-        with pytest.raises(UnexpectedAnswer, match="same page"):
+    links = [f"/messageexchange/X26ABC1/inbox?continue_from={place}" for place in (*cycle, cycle[0])]
+    pages = [reply(200, json.dumps({"messages": [], "links": {"next": link}}).encode()) for link in links]
+    async with serving(*pages) as server, server.mailbox() as mailbox:
+        with pytest.raises(UnexpectedAnswer, match="one that it gave before"):
             assert [each async for each in mailbox.messages()] == []
 
 

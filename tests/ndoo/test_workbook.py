@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from ndoo import _workbook
+from ndoo import _workbook_xml
 from ndoo._preparing import prepare_list
 from ndoo.errors import ColumnError, UnreadableList
-from ndoo.filtering import FilterSummary, filter_csv
+from ndoo.filtering import FilterSummary, filter_csv, read_type_1
 from ndoo.lists import Fault, NumberSet, generate
 from ndoo.tables import open_list
 
@@ -146,20 +146,18 @@ def test_many_rows_come_in_blocks_and_empty_ones_at_the_end_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("column", "number"),
     [
-        (None, B),
-        ("NHS Number", B),
-        ("3", C),
+        ("Sheet 2!3", C),
+        ("Sheet 2!", B),
         ("Sheet 3!NHS Number", A),
         ("sheet 3!2", A),
         ("'Sheet 3'!nhs number", A),
         ("Sheet 3!", A),
-        ("Other!", A),
-        ("Other!!", B),
+        ("Sheet 2!Other!", C),
         ("Hidden!1", ZERO),
     ],
 )
 def test_the_sheet_is_found_or_chosen(tmp_path, column, number):
-    """By default it is the first visible one with such a column; Excel's notation names another."""
+    """One that is the only visible one with such a column need not be named; Excel's notation names any."""
     path = tmp_path / "book.xlsx"
     book = Workbook()
     book.active.title = "Sheet 1"
@@ -174,13 +172,66 @@ def test_the_sheet_is_found_or_chosen(tmp_path, column, number):
             sheet.append(row)
     book["Hidden"].sheet_state = "hidden"
     book.save(path)
-    if column == "Other!":  # no sheet of that name: it is a column's
-        number = C
-    if column == "Other!!":
-        with pytest.raises(ColumnError, match="its sheets are 'Sheet 1', 'Sheet 2', 'Sheet 3'; choose one"):
-            open_list(path, column)
-        return
     assert [found for _, found, _ in rows_of(path, column)] == [number]
+
+
+@pytest.mark.parametrize("column", ["3", "Other!", "other!"])
+def test_a_column_may_be_called_like_a_sheet_is_named(tmp_path, column):
+    """An exclamation mark ends a sheet's name only where there is such a sheet."""
+    path = make(tmp_path, [["Export"]], [["Name", "NHS Number", "Other!"], ["Testerton", B, C]])
+    assert [found for _, found, _ in rows_of(path, column)] == [C]
+
+
+@pytest.mark.parametrize(
+    ("second", "column"),
+    [
+        ([["NHS Number"], [B]], None),
+        ([["NHS Number"], [B]], "nhs number"),
+        ([["Name", "NHS Number"], ["Testerton", B]], "2"),
+        ([["Testerton", B]], None),
+        ([["NHS Number", "Patient NHS No"], [B, C]], None),  # a list, though its column cannot be told
+        ([["Opt-outs of 2025"], ["NHS Number"], [B]], None),
+        ([[], ["=1+1"], [f'="{B}"']], None),
+    ],
+)
+def test_no_sheet_that_may_hold_the_list_is_left_out_in_silence(tmp_path, second, column):
+    """With several, one is to be named: the rows of the others would be missed, and may be objections."""
+    path = make(tmp_path, [["NHS Number", "Date"], [A, 2024]], second, [["Read me"], ["made in", 2025]])
+    says = r"several sheets may hold the list: 'Sheet 1', 'Sheet 2'; choose one with --column 'SHEET!'"
+    with pytest.raises(ColumnError, match=says):
+        open_list(path, column)
+    with pytest.raises(ColumnError, match=says):
+        read_type_1(path, column=column)
+    assert read_type_1(path, column="Sheet 1!1").numbers.contains(np.array([A])).all()
+
+
+def test_a_sheet_without_numbers_is_no_list(tmp_path):
+    """Notes and empty sheets beside the list need no choice; without the list all are named."""
+    notes = [["Field", "Meaning"], ["NHS Number", "ten digits"]]
+    assert rows_of(make(tmp_path, notes, [], [["NHS Number"], [A]], [["Read me"]])) == [(2, A, Fault.NONE)]
+    with pytest.raises(ColumnError, match="its sheets are 'Sheet 1', 'Sheet 2'; choose one"):
+        open_list(make(tmp_path, notes, [["Read me"]]))
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_a_hidden_sheet_of_objections_is_asked_about(tmp_path, state):
+    """It is not part of a list that is asked about, but of the practice's own opt-outs it may be."""
+    book = Workbook()
+    for title, rows in {"Shown": [["NHS Number"], [A]], "Old": [["NHS Number"], [B]]}.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book["Old"].sheet_state = state
+    path = tmp_path / "book.xlsx"
+    book.save(path)
+    assert rows_of(path) == [(2, A, Fault.NONE)]
+    with pytest.raises(ColumnError, match="hidden sheets may hold more of the list: 'Old'; choose a sheet"):
+        read_type_1(path)
+    assert len(read_type_1(path, column="Old!").numbers) == 1
+    book["Shown"].delete_rows(1, 2)
+    book.save(path)
+    with pytest.raises(ColumnError, match=r"only hidden sheets may hold the list: 'Old' \(hidden\)"):
+        open_list(path)
 
 
 def test_a_column_that_cannot_be_told_is_asked_for(tmp_path):
@@ -320,7 +371,7 @@ def test_empty_sheets_are_no_list(tmp_path):
 def test_a_workbook_that_would_swell_is_not_unpacked(tmp_path, monkeypatch, limit):
     """Sizes are looked at before anything is read."""
     path = make(tmp_path, [["NHS Number"], *([number] for number in POOL)], name="x.xlsx.gz")
-    monkeypatch.setattr(_workbook, limit, 900)
+    monkeypatch.setattr(_workbook_xml, limit, 900)
     with pytest.raises(UnreadableList, match="too large for a workbook; save the sheet as 'CSV UTF-8'"):
         open_list(path)
 
@@ -359,6 +410,31 @@ def test_damage_further_down_is_found_on_the_way(tmp_path):
         list(numbers)
 
 
+def put_rows(folder: Path, rows: str, part: str = SHEET) -> Path:
+    """Write a workbook whose only sheet has these rows in its XML, in a part of that name."""
+    path = make(folder, [["x"]])
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read(SHEET).decode()
+    start, end = sheet.index("<row"), sheet.rindex("</sheetData>")
+    change(path, SHEET, sheet[start:end], rows)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            # Other parts name it from the archive's root, or from xl.
+            renamed = content.replace(SHEET[3:].encode(), part[3:].encode())
+            archive.writestr(part if name == SHEET else name, renamed)
+    return path
+
+
+def row_of(number: int, *cells: str) -> str:
+    """Write a row of cells as XML."""
+    return f'<row r="{number}">{"".join(cells)}</row>'
+
+
+HEADER = row_of(1, '<c r="A1" t="inlineStr"><is><t>NHS Number</t></is></c>')
+
+
 def test_a_formula_that_was_never_worked_out_is_refused(tmp_path):
     """It would pass for a blank cell, which one with a format but no formula is."""
     book = Workbook()
@@ -378,6 +454,80 @@ def test_a_formula_that_was_never_worked_out_is_refused(tmp_path):
     assert [number for _, number, _ in rows_of(path)] == [A, B]
 
 
+@pytest.mark.parametrize(
+    "rows", [["NHS Number", "=1", A], ["NHS Number", A, "=1"], ["=1", A], [A, "=1", "=2"]]
+)
+def test_rows_that_are_formulas_only_are_no_empty_rows(tmp_path, rows):
+    """In a list of one column, also in the last row and in the first."""
+    path = make(tmp_path, [[cell] for cell in rows])
+    row = rows.index("=1") + 1
+    with pytest.raises(
+        UnreadableList, match=f"row {row} of sheet 'Sheet 1' has a formula for the NHS number"
+    ):
+        rows_of(path)
+
+
+def test_a_sheet_of_formulas_without_results_is_not_called_empty(tmp_path):
+    """What it holds nobody can tell before it was saved in Excel."""
+    with pytest.raises(
+        UnreadableList, match="sheet 'Sheet 1' has only formulas whose results were not saved"
+    ):
+        open_list(make(tmp_path, [["=1"], ["=2"]]))
+
+
+def test_a_formula_is_found_wherever_its_sheet_is(tmp_path):
+    """The workbook says which part a sheet is; its name is free."""
+    rows = HEADER + row_of(2, f'<c r="A2"><v>{A}</v></c>') + row_of(3, f'<c r="A3"><f>"{B}"</f></c>')
+    with pytest.raises(UnreadableList, match="row 3 of sheet 'Sheet 1' has a formula"):
+        rows_of(put_rows(tmp_path, rows, "xl/pages/one.xml"))
+
+
+@pytest.mark.parametrize("value", ["<v></v>", "<v/>"])
+def test_a_formula_that_gives_an_empty_text_is_a_blank_cell(tmp_path, value):
+    """Excel saves it so, and saving it again would change nothing."""
+    formula = f'<c r="A3" t="str"><f>IF(B3="","",B3)</f>{value}</c><c r="B3"><v>7</v></c>'
+    path = put_rows(tmp_path, HEADER + row_of(2, f'<c r="A2"><v>{A}</v></c>') + row_of(3, formula))
+    assert rows_of(path) == [(2, A, Fault.NONE), (3, -1, Fault.BLANK)]
+    change(path, SHEET, value, "")
+    with pytest.raises(UnreadableList, match="row 3 of sheet 'Sheet 1' has a formula"):
+        rows_of(path)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(2, ["A2"]), (2, ["A2"])],
+        [(3, ["A3"]), (2, ["A2"])],
+        [(2, ["A2"]), (3, ["A2"])],
+        [(2, ["B2", "A2"])],
+        [(2, ["A2", "A2"])],
+        [(0, ["A2"])],
+    ],
+)
+def test_rows_and_cells_out_of_order_are_refused(tmp_path, rows):
+    """They are damage that some programs leave, and what is read next would take the place of what was."""
+    written = [row_of(row, *(f'<c r="{cell}"><v>{A}</v></c>' for cell in cells)) for row, cells in rows]
+    with pytest.raises(UnreadableList, match=r"out of order, or twice, at row .*; open it in Excel and"):
+        rows_of(put_rows(tmp_path, HEADER + "".join(written)))
+
+
+def test_rows_and_cells_need_no_number(tmp_path):
+    """They are counted on; gaps are as wide as the numbers say."""
+    rows = ["<row><c><v>1</v></c></row>", row_of(4, f'<c r="B4"><v>{A}</v></c>', f"<c><v>{B}</v></c>")]
+    path = put_rows(tmp_path, "".join(rows))
+    assert filtered(path, [A, B], column="1")[0] == b"\xef\xbb\xbf"
+    path = put_rows(tmp_path, HEADER + "".join(rows).replace("B4", "A4"))
+    assert filtered(path, [A, B])[0].endswith(b"%d,%d\r\n" % (A, B))
+    assert [row[0] for row in rows_of(path)] == [2, 3, 4]
+
+
+def test_wide_rows_come_in_smaller_blocks(tmp_path):
+    """A stray cell in the last column costs no more memory than many rows."""
+    stray = [row_of(n, f'<c r="A{n}"><v>{A}</v></c><c r="XFD{n}"><v>1</v></c>') for n in range(2, 42)]
+    sizes = [len(block) for block in open_list(put_rows(tmp_path, HEADER + "".join(stray)))]
+    assert (sum(sizes), max(sizes)) == (40, 8)
+
+
 def test_what_openpyxl_warns_of_is_not_heard(tmp_path):
     """Warnings are errors in this suite: extensions and dates out of range raise none."""
     path = make(tmp_path, [["NHS Number", "Born"], [A, dt.date(1970, 1, 1)]])
@@ -385,4 +535,43 @@ def test_what_openpyxl_warns_of_is_not_heard(tmp_path):
     change(path, SHEET, "</worksheet>", extension)
     change(path, SHEET, "<v>25569</v>", "<v>99999999999</v>")
     assert rows_of(path) == [(2, A, Fault.NONE)]
-    assert b"#VALUE!" in filtered(path, [A])[0]
+    assert b"%d,99999999999\r\n" % A in filtered(path, [A])[0]
+
+
+def test_a_number_under_a_date_format_is_still_the_number(tmp_path):
+    """Excel shows it as hash signs; what is written has it as it was, errors too."""
+    book = Workbook()
+    for row in (["NHS Number", "x"], [A, "#VALUE!"], [float(B), 5_000_000.5]):
+        book.active.append(row)
+    for cell in ("A2", "A3", "B3"):
+        book.active[cell].number_format = "yyyy-mm-dd"
+    path = tmp_path / "dates.xlsx"
+    book.save(path)
+    assert rows_of(path) == [(2, A, Fault.NONE), (3, B, Fault.NONE)]
+    assert filtered(path, [A, B])[0].endswith(b"%d,#VALUE!\r\n%d,5000000.5\r\n" % (A, B))
+    (tmp_path / "again.xlsx").write_bytes(filtered(path, [A, B], as_workbook=True)[0])
+    assert rows_of(tmp_path / "again.xlsx") == rows_of(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (dt.timedelta(hours=30, minutes=5), "[h]:mm", "30:05:00"),
+        (dt.timedelta(hours=1000, seconds=2.5), "[h]:mm:ss", "1000:00:02.5"),
+        (dt.timedelta(hours=-2), "[h]:mm", "-02:00:00"),
+        (dt.timedelta(0), "[mm]:ss", "00:00:00"),
+        (dt.time(1, 2, 3, 678_000), "hh:mm:ss", "01:02:03.678"),
+        (dt.time(1, 20), "hh:mm", "01:20:00"),
+        (dt.datetime.fromisoformat("2026-11-24T09:30:10.25"), "yyyy-mm-dd hh:mm", "2026-11-24 09:30:10.25"),
+        (dt.datetime.fromisoformat("2026-11-24T09:30"), "yyyy-mm-dd hh:mm", "2026-11-24 09:30:00"),
+    ],
+)
+def test_times_are_written_whole(tmp_path, value, number_format, text):
+    """Durations in hours, as Excel shows them, and fractions of a second where there are some."""
+    book = Workbook()
+    for row in (["NHS Number", "x"], [A, value]):
+        book.active.append(row)
+    book.active["B2"].number_format = number_format
+    path = tmp_path / "times.xlsx"
+    book.save(path)
+    assert filtered(path, [A])[0].decode().splitlines()[1] == f"{A},{text}"

@@ -144,6 +144,7 @@ def applies(  # noqa: PLR0913 -- one for each option
             title = _text("title", title, "What is to be disclosed, in a few words?", may_ask=may_ask)
             by = _text("by", by, "Who is asking?", may_ask=may_ask)
             out = stack.enter_context(write_output(record, force))
+        told = answers
         while still_open := open_questions(answers):
             chosen: dict[str, Any] = {still_open[0]: _choose(still_open[0])}
             answers = replace(answers, **chosen)
@@ -153,6 +154,8 @@ def applies(  # noqa: PLR0913 -- one for each option
     if json:
         write_json(_fields(answers, advice, record))
         return
+    if answers != told:
+        _tell("")
     show_facts(_facts(advice, record))
 
 
@@ -202,7 +205,11 @@ def _text(name: str, given: str | None, question: str, *, may_ask: bool) -> str:
 def _read(prompt: str, name: str) -> str:
     # Not input(): its prompt goes to standard output, which may be a file.
     typer.echo(prompt, err=True, nl=False)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        _tell("")
+        raise
     if not line:
         _tell("")
         _give_up(name)
@@ -237,13 +244,15 @@ def _section(advice: Advice) -> str:
 
 def _facts(advice: Advice, record: Path | None) -> list[tuple[str, int | str, str]]:
     steps = _next_steps(advice)
+    if steps[1:]:
+        steps = tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
     return [
         ("national data opt-out", _NATIONAL[advice.applies], ""),
         ("because", advice.reason, ""),
         ("policy section", _section(advice), ""),
         ("Type 1 opt-outs", _TYPE_1[advice.type_1], ""),
-        ("because", advice.type_1_reason, ""),
-        *(("next" if number == 0 else "", step, "") for number, step in enumerate(steps)),
+        ("their reason", advice.type_1_reason, ""),
+        *(("" if index else "next", step, "") for index, step in enumerate(steps)),
         ("written", "" if record is None else str(record), ""),
         ("note", NOTICE, ""),
     ]

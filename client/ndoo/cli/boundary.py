@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from importlib.metadata import version
@@ -21,17 +21,26 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from ndoo.cli.log import Context, Level, RunLog, mask, where
+from ndoo.cli.help import hide_types
+from ndoo.cli.log import Context, Level, RunLog, where
 from ndoo.cli.running import stoppable
-from ndoo.cli.show import RUN, one_line, show_error, write_json
+from ndoo.cli.show import RUN, mask, one_line, show_error, write_json
 from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers, MailboxBusy, NdooError
 
 SUBMITTING: Final = frozenset({"check", "submit", "collect", "cache refresh"})
 """Commands that may be stopped while a list is away."""
 
-_ROOT_OPTIONS: Final = frozenset({"--profile", "--debug", "--log", "--log-level"})
+_ROOT_OPTIONS: Final = {
+    "--profile": "--profile int",
+    "--debug": "--debug",
+    "--log": "--log ndoo.log",
+    "--log-level": "--log-level debug",
+}
+"""Options that go before the command, each as it may be given."""
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_TROUBLE: Final = (5, 10, 13)
+"""SQLite's codes for a database that is locked, a disk that fails, and one that is full."""
 
 
 class ExitCode(IntEnum):
@@ -95,6 +104,8 @@ def exit_code(error: NdooError) -> ExitCode:
     match error:
         case ConfigError(__cause__=OSError(errno=number)) if number in _NO_SPACE:
             return ExitCode.FAILED
+        case ConfigError(__cause__=cause) if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DISK_TROUBLE:
+            return ExitCode.FAILED
         case ConfigError() | ColumnError() | UsageError():
             return ExitCode.USAGE
         case AnswerPending() | MailboxBusy():
@@ -137,6 +148,7 @@ class Boundary(TyperGroup):
                 stream.reconfigure(errors="backslashreplace")
         # Looked up beforehand: a program is answered in JSON also when the options do not parse.
         invocation = Invocation(json="--json" in given)
+        hide_types(self)
         extra |= {"complete_var": complete_var, "windows_expand_args": windows_expand_args}
         with stoppable():
             try:
@@ -154,10 +166,35 @@ class Boundary(TyperGroup):
         except OSError as error:
             return _report(system_failed(error), invocation)
         except Exception as error:  # noqa: BLE001 -- the last boundary: a defect is told as one
-            return _report_usage(error, invocation) or _report_defect(error, invocation)
+            return self._report_usage(error, args, invocation) or _report_defect(error, invocation)
         if status == ExitCode.INTERRUPTED:  # while the options were read
             raise KeyboardInterrupt
         return status or ExitCode.DONE
+
+    def _report_usage(self, error: Exception, args: Sequence[str], invocation: Invocation) -> ExitCode | None:
+        """Report what the option parser raised; its classes are not public, but have these in common."""
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            return None
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # A group without a subcommand; the help has been shown already.
+            return ExitCode.USAGE
+        message = mask(_in_our_words(error, one_line(describe()).rstrip("."), args))
+        context = getattr(error, "ctx", None)
+        command = self._named_in(args) if context is None else context.command_path
+        show_error([f"{message}; see '{command} --help'"], error="UsageError")
+        if invocation.json:
+            write_json({"error": {"kind": "UsageError", "message": message}})
+        return ExitCode.USAGE
+
+    def _named_in(self, args: Sequence[str]) -> str:
+        """Find the command in what was typed."""
+        words, found = ["ndoo"], self.commands
+        for word in args:
+            if word in found:
+                words.append(word)
+                found = getattr(found[word], "commands", {})
+        return " ".join(words)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a subcommand; Ctrl-C becomes an error like the others."""
@@ -179,8 +216,7 @@ def _report(error: NdooError, invocation: Invocation) -> ExitCode:
         lines += [f"line {line:,}: {reason}" for line, reason in error.samples]
         if error.count > len(error.samples):
             lines.append(f"and {error.count - len(error.samples):,} more")
-        if invocation.command in SUBMITTING:
-            lines.append("nothing was sent; correct the list, or leave these rows out with --skip-invalid")
+        lines += _advice(error, submitting=invocation.command in SUBMITTING)
     code = exit_code(error)
     # That there is no answer yet is no failure, nor that somebody stopped the run.
     expected = code in (ExitCode.NOT_YET, ExitCode.INTERRUPTED)
@@ -191,24 +227,43 @@ def _report(error: NdooError, invocation: Invocation) -> ExitCode:
     return code
 
 
-def _report_usage(error: Exception, invocation: Invocation) -> ExitCode | None:
-    """Report what the option parser raised; its classes are not public, but have these in common."""
-    describe = getattr(error, "format_message", None)
-    if describe is None:
-        return None
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
-        # A group without a subcommand; the help has been shown already.
-        return ExitCode.USAGE
-    message = one_line(describe()).rstrip(".")
-    misplaced = getattr(error, "option_name", "")
-    if misplaced in _ROOT_OPTIONS:
-        message = f"{misplaced} goes before the command, as in: ndoo --profile int check LIST"
-    command = context.command_path if context is not None else "ndoo"
-    show_error([f"{message}; see '{command} --help'"], error="UsageError")
-    if invocation.json:
-        write_json({"error": {"kind": "UsageError", "message": message}})
-    return ExitCode.USAGE
+def _advice(error: InvalidNumbers, *, submitting: bool) -> list[str]:
+    """Say what to do about invalid numbers."""
+    if not submitting:
+        return ["--repair puts the leading zeros back"] if error.repairable else []
+    if error.repairable == error.count:
+        return ["nothing was sent; compare a few with your system, then run it again with --repair"]
+    repair = ", put the leading zeros back with --repair," if error.repairable else ","
+    return [f"nothing was sent; correct the list{repair} or leave these rows out with --skip-invalid"]
+
+
+def _in_our_words(error: Any, message: str, args: Sequence[str]) -> str:
+    """Put what the option parser says into words that whoever typed ``args`` can do something with."""
+    option = getattr(error, "option_name", "")
+    if type(error).__name__ == "NoSuchOption" and option in _ROOT_OPTIONS:
+        return f"{option} goes before the command, as in: ndoo {_ROOT_OPTIONS[option]} check LIST"
+    if (unexpected := "unexpected extra argument" in message) or "does not take a value" in message:
+        context = getattr(error, "ctx", None)
+        known = () if context is None else context.command.params
+        # Of a command that reads a cache, --cache does take a name.
+        is_flag = option == "--cache" or any("--cache" in each.opts and each.is_flag for each in known)
+        if is_flag and (given := [*_after("--cache", args)]):
+            return f"here --cache takes no name; name the cache with -o {one_line(given[0])}"
+        return f"{message}; a name with blanks needs quotation marks" if unexpected else message
+    if "Input should be" in message:
+        head, _, _ = message.partition("Input should be")
+        least = getattr(getattr(error, "param", None), "min", None)
+        return f"{head}must be a whole number{'' if least is None else f', {least:,} or more'}"
+    return message.replace("Value error, ", "")
+
+
+def _after(option: str, args: Sequence[str]) -> Iterator[str]:
+    """Give what stands where the value of an option would."""
+    for word, following in zip(args, [*args[1:], "-"], strict=True):
+        if word == option and not following.startswith("-"):
+            yield following
+        elif word.startswith(f"{option}="):
+            yield word.partition("=")[2]
 
 
 def _report_defect(error: Exception, invocation: Invocation) -> ExitCode:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndoo.cli.clock import Clock, clock_of
-from ndoo.cli.show import moment, span
+from ndoo.cli.show import moment, near, span
 from ndoo.errors import CacheAltered, CacheError, CacheExpired, renewal
 
 if TYPE_CHECKING:
@@ -111,22 +111,39 @@ class CacheState:
             return [("state", self._words(), "")]
         now = self.clock.now()
         age = now - found.created
+        beside = min(found.created, found.expires, key=lambda time: abs(time - now))
         return [
             ("state", self._words(), ""),
-            ("created", moment(found.created), f"{span(age)} {'ago' if age >= timedelta(0) else 'from now'}"),
-            ("expires", moment(found.expires), f"in {span(self.left)}" if self.left > timedelta(0) else ""),
-            ("now", moment(now) if self.clock.is_simulated else "", "by the simulator's clock"),
+            (
+                "created",
+                moment(found.created, now),
+                f"{span(age)} {'ago' if age >= timedelta(0) else 'from now'}",
+            ),
+            (
+                "expires",
+                moment(found.expires, now),
+                f"in {span(self.left)}" if self.left > timedelta(0) else "",
+            ),
+            ("now", moment(now, beside) if self.clock.is_simulated else "", "by the simulator's clock"),
             ("records", f"{found.records:,}", ""),
             ("mailbox", found.mailbox, ""),
             ("local id", found.local_id, ""),
         ]
 
-    def row(self) -> tuple[str, str, str, str]:
-        """Describe it in a line of a table."""
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Describe it in a line of a table: file, state, time left, expiry in UTC and records."""
+        state = {"sound": "usable"}.get(self.state, self.state)
         found = self.cache
         if found is None:
-            return (str(self.path), self._words(), "", "")
-        return (str(self.path), self._words(), moment(found.expires), f"{found.records:,}")
+            return (near(self.path), state, "", "", "")
+        left = span(self.left) if self.error is None else ""
+        return (
+            near(self.path),
+            state,
+            left,
+            f"{found.expires.astimezone(UTC):%d %b %H:%M}",
+            f"{found.records:,}",
+        )
 
     def _words(self) -> str:
         match self.state:

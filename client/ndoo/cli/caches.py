@@ -15,7 +15,7 @@ from ndoo.cli.cache_state import CacheState
 from ndoo.cli.clock import Clock, clock_of
 from ndoo.cli.results import result_fields, show_result
 from ndoo.cli.round_trips import Order, check_list, collect_lists, journal_of
-from ndoo.cli.show import note, show_error, show_facts, show_table, write_json
+from ndoo.cli.show import RUN, note, show_error, show_facts, show_table, write_json
 from ndoo.errors import CacheError
 
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ def refresh(  # noqa: PLR0913 -- one for each option
 
     options.invocation(ctx).command = "cache refresh"
     settings = options.settings_of(ctx)
-    target = _target(output or options.default_output(source, cache=True))
+    target = options.follow_link(output or options.default_output(source, cache=True))
     options.refuse_gzip(target)
+    options.refuse_list_name(target)
     check_replaceable(target, settings.mailbox)
     if if_due is not None:
         found = CacheState.look(target, settings, clock_of(settings), timedelta(seconds=if_due))
@@ -92,7 +93,7 @@ def refresh(  # noqa: PLR0913 -- one for each option
         if (underway := _underway(settings, target)) is not None:
             patience = settings.environment.patience if timeout is None else timeout
             collection = collect_lists(ctx, (underway,), patience, force=True, quiet=quiet, json=json)
-            for error in (*collection.defects, *collection.errors):
+            for error in collection.errors:
                 raise error
             _show_refreshed(collection.collected[0], json=json, quiet=quiet)
             return
@@ -105,11 +106,6 @@ def _show_refreshed(result: CheckResult, *, json: bool, quiet: bool) -> None:
         write_json({"refreshed": True, **result_fields(result)})
     else:
         show_result(result, json=False, quiet=quiet)
-
-
-def _target(output: Path) -> Path:
-    """Give the file that is to be replaced: what a link leads to, so that the link stays one."""
-    return output.resolve() if output.is_symlink() else output
 
 
 def _underway(settings: Settings, target: Path) -> Submission | None:
@@ -126,6 +122,8 @@ def _underway(settings: Settings, target: Path) -> Submission | None:
 
 
 def _show_not_due(found: CacheState, *, json: bool, quiet: bool) -> None:
+    expires = None if found.cache is None else found.cache.expires.isoformat()
+    RUN.info("not due", extra={"facts": {"expires": expires}})
     if json:
         write_json({"refreshed": False, **found.fields()})
     else:
@@ -174,7 +172,7 @@ def status(
     elif len(found) == 1:
         show_facts(found[0].facts(), quiet=quiet)
     elif not quiet:
-        show_table(("file", "state", "expires", "records"), [each.row() for each in found])
+        show_table(("file", "state", "left", "expires (UTC)", "records"), [each.row() for each in found])
     for each in found:
         if (problem := each.problem()) is not None:
             show_error([problem])

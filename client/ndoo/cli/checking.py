@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ndoo.cli import options
 from ndoo.cli.boundary import UsageError, name_defect, show_defect
 from ndoo.cli.options import parse_duration
-from ndoo.cli.results import left_out, near, result_fields, show_result, submission_fields
+from ndoo.cli.results import left_out, result_fields, show_result, submission_fields
 from ndoo.cli.round_trips import (
     Collection,
     Order,
@@ -22,11 +23,15 @@ from ndoo.cli.round_trips import (
     submit_list,
     wanted_lists,
 )
-from ndoo.cli.show import moment, note, show_error, show_facts, show_table, write_json
+from ndoo.cli.show import near, note, noun, show_error, show_facts, show_table, write_json
+from ndoo.errors import NdooError
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
 PANEL = "Checking a list"
+
+_ROOM_FOR_NAMES: Final = 25
+"""Columns that local id, time and stage leave for the names of two files, in a line of 80 and its gaps."""
 
 Timeout = Annotated[
     float | None,
@@ -101,7 +106,7 @@ def submit(  # noqa: PLR0913 -- one for each option
         return
     show_facts(
         [
-            ("submitted", submission.records, "NHS numbers"),
+            ("submitted", submission.records, noun(submission.records, "NHS number")),
             *left_out(submission),
             ("local id", submission.local_id, ""),
             ("to be written", near(submission.output), ""),
@@ -151,14 +156,14 @@ def collect(
             raise UsageError("-o names the output of one list; give its LOCAL_ID too")
         options.refuse_gzip(output)
     settings = options.settings_of(ctx)
-    wanted = wanted_lists(settings, local_id)
+    wanted = wanted_lists(settings, local_id, quiet=quiet)
     if output is not None:
         # As at the submission: a name that is a link stays one.
         absolute = Path(os.path.abspath(output))  # noqa: PTH100 -- Path.absolute() would keep ".."
         wanted = tuple(replace(submission, output=absolute) for submission in wanted)
     collection = collect_lists(ctx, wanted, timeout or 0.0, force=force, quiet=quiet, json=json)
-    if local_id is not None and (errors := [*collection.defects, *collection.errors]):
-        raise errors[0]
+    if local_id is not None and collection.errors:
+        raise collection.errors[0]
     _show_collection(collection, json=json, quiet=quiet, debug=options.invocation(ctx).debug)
     raise typer.Exit(collection.exit_code)
 
@@ -172,14 +177,17 @@ def pending(ctx: typer.Context, *, json: options.Json = False) -> None:
     if not submissions:
         note("nothing is waiting for an answer")
         return
+    widest = max(len(near(submission.output)) for submission in submissions)
+    sources = max(_ROOM_FOR_NAMES // 2, _ROOM_FOR_NAMES - widest)
+    outputs = _ROOM_FOR_NAMES - min(sources, max(len(near(submission.source)) for submission in submissions))
     show_table(
-        ["local id", "submitted", "source", "output", "stage"],
+        ["local id", "submitted (UTC)", "source", "output", "stage"],
         [
             (
                 submission.local_id,
-                moment(submission.sent_at or submission.prepared_at),
-                near(submission.source),
-                near(submission.output),
+                f"{(submission.sent_at or submission.prepared_at).astimezone(UTC):%d %b %H:%M}",
+                near(submission.source, sources),
+                near(submission.output, outputs),
                 submission.stage.value,
             )
             for submission in submissions
@@ -193,10 +201,10 @@ def _show_collection(collection: Collection, *, json: bool, quiet: bool, debug: 
         write_json(
             {
                 "collected": [result_fields(result) for result in collection.collected],
-                "pending": [error.local_id for error in collection.pending],
+                "pending": [*(error.local_id for error in collection.pending), *collection.not_tried],
                 "failed": [
-                    *({"kind": type(error).__name__, "message": str(error)} for error in collection.failed),
-                    *({"kind": "Bug", "message": name_defect(error)} for error in collection.defects),
+                    {"local_id": failure.local_id, **_error_fields(failure.error)}
+                    for failure in collection.failed
                 ],
             }
         )
@@ -205,9 +213,16 @@ def _show_collection(collection: Collection, *, json: bool, quiet: bool, debug: 
             if number and not quiet:
                 typer.echo()
             show_result(result, json=False, quiet=quiet)
-    for error in collection.errors:
-        show_error([str(error)])
-    for defect in collection.defects:
-        show_defect(defect, debug=debug)
-    if not (collection.collected or collection.errors or collection.defects):
+    for error in reversed(collection.errors):
+        if isinstance(error, NdooError):
+            show_error([str(error)])
+        else:
+            show_defect(error, debug=debug)
+    if not (collection.collected or collection.errors):
         note("nothing is waiting for an answer", quiet=quiet)
+
+
+def _error_fields(error: Exception) -> dict[str, str]:
+    if isinstance(error, NdooError):
+        return {"kind": type(error).__name__, "message": str(error)}
+    return {"kind": "Bug", "message": name_defect(error)}

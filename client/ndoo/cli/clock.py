@@ -2,8 +2,8 @@
 
 The computer's clock decides, except in a rehearsal: the simulator's clock can be advanced, and the caches it
 makes are dated by it. With profile sim the later of the two clocks is taken, so that a cache expires when
-the simulated three weeks are over, and one that has expired never comes back. The profiles int and live
-know the computer's clock only.
+the simulated three weeks are over, and can be used again once the simulator's clock was set back. The
+profiles int and live know the computer's clock only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Clock:
         """Say by what clock a cache has expired, where that is not the computer's."""
         if not self.is_simulated or error.expired_at <= datetime.now(UTC):
             return error
-        clock = f"by the simulator's clock (now {moment(self.now())})"
+        clock = f"by the simulator's clock (now {moment(self.now(), error.expired_at)})"
         return CacheExpired(error.path, error.expired_at, clock)
 
 

@@ -11,8 +11,8 @@ import typer
 from ndoo.cli import options
 from ndoo.cli.boundary import UsageError
 from ndoo.cli.cache_state import load_cache
-from ndoo.cli.show import note, progress, show_facts, write_json
-from ndoo.errors import ColumnError, InvalidNumbers
+from ndoo.cli.show import note, noun, progress, show_facts, write_json
+from ndoo.errors import ColumnError, InvalidNumbers, UnreadableList
 
 if TYPE_CHECKING:
     from ndoo.filtering import FilterSummary, Keep, Type1List
@@ -79,7 +79,7 @@ def filter_rows(  # noqa: PLR0913 -- one for each option
     from ndoo.lists import NumberRule
     from ndoo.output import write_output
 
-    target = output or options.default_output(source)
+    target = options.follow_link(output or options.default_output(source))
     _refuse(source, target, answer, cache, type_1)
     if type_1 is None and type_1_column is not None:
         raise UsageError("--type-1-column is the column of a list given with --type-1")
@@ -118,10 +118,18 @@ def _facts(summary: FilterSummary, by: str, *, has_type_1: bool) -> list[tuple[s
         ("kept", summary.kept, ""),
         ("removed", summary.removed if by else "", f"not in the {by}"),
         ("type 1", summary.type_1 if has_type_1 else "", f"on the practice's own list{also}"),
-        ("blank", summary.blank, "rows without a number, left out"),
-        ("invalid", summary.invalid, "rows with an invalid number, left out"),
-        ("repairable", summary.repairable or "", "only lack their leading zero: see --repair"),
-        ("repaired", summary.repaired or "", "rows lacked their number's leading zero"),
+        ("blank", summary.blank, f"{noun(summary.blank, 'row')} without a number, left out"),
+        ("invalid", summary.invalid, f"{noun(summary.invalid, 'row')} with an invalid number, left out"),
+        (
+            "repairable",
+            summary.repairable or "",
+            f"only {noun(summary.repairable, 'lacks its', 'lack their')} leading zero: see --repair",
+        ),
+        (
+            "repaired",
+            summary.repaired or "",
+            f"{noun(summary.repaired, 'row')} lacked the number's leading zero",
+        ),
         ("national", "" if by else "not applied", "(give --answer or --cache for the national opt-out)"),
     ]
 
@@ -130,25 +138,45 @@ def _refuse(source: Path, target: Path, answer: Path | None, cache: Path | None,
     """Refuse options that cannot be meant.
 
     Raises:
-        UsageError: they do not say what to filter by, or what to write.
+        UsageError: they do not say what to filter by, or would write over what is read.
+        ConfigError: the rows do not make what is to be written.
     """
+    from ndoo.filtering import refuse_other_kind
+
     options.refuse_gzip(target)
     if answer is not None and cache is not None:
         raise UsageError("give either --answer FILE or --cache FILE")
     if answer is None and cache is None and type_1 is None:
-        raise UsageError("give --answer FILE or --cache FILE, or --type-1 FILE, or both")
-    is_book = Path(source.name.lower().removesuffix(".gz")).suffix == ".xlsx"
-    if target.suffix.lower() == ".xlsx" and not is_book:
-        raise UsageError(f"{target}: an .xlsx is made of an .xlsx only; name the output like the list")
-    if is_book and target.suffix.lower() not in (".xlsx", ".csv"):
-        raise UsageError(f"{target}: of a workbook an .xlsx or a .csv is made; name the output so")
+        raise UsageError(
+            "nothing to leave out; give --cache FILE or --answer FILE, --type-1 FILE, or one of each"
+        )
+    for path in (source, answer, cache, type_1):
+        if path is not None and _is_same(path, target):
+            raise UsageError(f"{target}: is read here and would be lost; name another output with -o")
+    refuse_other_kind(source, target)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there, or cannot be reached: reading or writing it says so
+        return False
 
 
 def _keep(ctx: typer.Context, answer: Path | None, cache: Path | None) -> Keep | None:
     from ndoo.filtering import read_answer
 
     if answer is not None:
-        return read_answer(answer).contains
+        try:
+            return read_answer(answer).contains
+        except InvalidNumbers:
+            if answer.suffix.lower() not in options.TABLES:
+                raise
+            told = (
+                "is a table, not the bare cleaned list; --answer takes the .dat that "
+                "'ndoo check LIST -o cleaned.dat' writes"
+            )
+            raise UnreadableList(answer, told) from None
     if cache is not None:
         return load_cache(cache, options.settings_of(ctx)).contains
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from ndoo._findings import UNTESTED
 from ndoo.cli.show import printable
 
 if TYPE_CHECKING:
@@ -19,13 +20,33 @@ _MARK, _NAME, _LABEL = 7, 13, 3
 
 
 async def watch(findings: AsyncIterator[Finding], *, json: bool, quiet: bool) -> list[Finding]:
-    """Take findings as they come and show each; when asked to be quiet, those that failed only."""
-    kept = []
+    """Take findings as they come and show each; when asked to be quiet, those that failed only.
+
+    Tests without a point after one that failed share a line.
+    """
+    kept: list[Finding] = []
+    untested: list[Finding] = []
     async for finding in findings:
         kept.append(finding)
+        if finding.what == UNTESTED:
+            untested.append(finding)
+            continue
+        if untested and not (json or quiet):
+            _show(_folded(untested, kept))
+        untested.clear()
         if not json and (finding.verdict == "failed" or not quiet):
             _show(finding)
+    if untested and not (json or quiet):
+        _show(_folded(untested, kept))
     return kept
+
+
+def _folded(untested: list[Finding], before: list[Finding]) -> Finding:
+    """Make one finding of tests that were left out in a row."""
+    first, last = untested[0], untested[-1]
+    failed = [finding.check for finding in before if finding.verdict == "failed"]
+    through = f"... {last.check}: " if last is not first else ""
+    return replace(first, what=f"{through}not tested, because {failed[-1]} failed")
 
 
 def as_fields(finding: Finding) -> Mapping[str, Any]:

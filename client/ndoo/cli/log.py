@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +18,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from ndoo.cli.show import note, one_line, to_json
+from ndoo.cli.show import mask, note, one_line, to_json
 from ndoo.errors import ConfigError
 
 _REQUESTS: Final = logging.getLogger("ndoo._transport")
 """The library tells of each request at ``debug``; to whoever looks after a run they are steps of it."""
-
-_GAP: Final = r"[\s\-\u00ad\u200b\u2010-\u2015\u2212\ufeff\ufffd]"
-_NUMBER: Final = re.compile(rf"(?<!\d)(?:\d{{10}}|\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}})(?!\d)")
-"""Ten digits in a row, or as people write them. Message ids have more in a row, local ids fewer."""
-_TOKEN: Final = re.compile(r"(NHSMESH\s+)[^\s'\",>]+")
 
 
 class Level(StrEnum):
@@ -36,11 +30,6 @@ class Level(StrEnum):
 
     INFO = "info"
     DEBUG = "debug"
-
-
-def mask(text: str) -> str:
-    """Take out of a text what looks like an NHS number or an authorization token."""
-    return _TOKEN.sub(r"\1***", _NUMBER.sub("**********", text))
 
 
 @dataclass(slots=True)

@@ -206,7 +206,10 @@ async def _to_stdout(message: Message) -> int:
 # -- the outbox -------------------------------------------------------------------------------------
 
 
-@app.command(epilog="Example: [bold]ndoo mailbox send hello.txt --to X26ABC2 --workflow TEST_WORKFLOW[/bold]")
+@app.command(
+    epilog="Example: [bold]NDOO_MAILBOX=X26ABC1 ndoo mailbox send hello.txt --to X26ABC2 "
+    "--workflow TEST_WORKFLOW[/bold]"
+)
 def send(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="The body.")],

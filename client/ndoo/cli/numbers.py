@@ -10,7 +10,7 @@ import typer
 
 from ndoo.cli import options
 from ndoo.cli.boundary import ExitCode, UsageError
-from ndoo.cli.show import progress, show_facts, write_json
+from ndoo.cli.show import noun, progress, show_error, show_facts, write_json
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
@@ -45,15 +45,27 @@ def validate(
         show_facts(
             [
                 ("rows", found["rows"], ""),
-                ("valid", found["valid"], f"of them {found['distinct']:,} different numbers"),
-                ("duplicates", found["duplicates"] or "", "rows whose number came before; it is sent once"),
-                ("repaired", found["repaired"] if repair else "", "rows lacked their number's leading zero"),
-                ("blank", found["blank"], "rows without a number"),
+                (
+                    "valid",
+                    found["valid"],
+                    f"of them {found['distinct']:,} different {noun(found['distinct'], 'number')}",
+                ),
+                (
+                    "duplicates",
+                    found["duplicates"] or "",
+                    f"{noun(found['duplicates'], 'row')} whose number came before; it is sent once",
+                ),
+                (
+                    "repaired",
+                    found["repaired"] if repair else "",
+                    f"{noun(found['repaired'], 'row')} lacked the number's leading zero",
+                ),
+                ("blank", found["blank"], f"{noun(found['blank'], 'row')} without a number"),
                 ("invalid", found["invalid"], ""),
                 (
                     "repairable",
                     found["repairable"] or "",
-                    "only lack their leading zero: see --repair",
+                    f"only {noun(found['repairable'], 'lacks its', 'lack their')} leading zero: see --repair",
                 ),
             ]
         )
@@ -62,6 +74,14 @@ def validate(
         if found["invalid"] > len(samples):
             typer.echo(f"  and {found['invalid'] - len(samples):,} more")
     if found["invalid"]:
+        if quiet and not json:
+            wrong = (
+                "record is not a valid NHS number"
+                if found["invalid"] == 1
+                else "records are not valid NHS numbers"
+            )
+            lines = noun(found["invalid"], "its line", "their lines")
+            show_error([f"{source}: {found['invalid']:,} {wrong}; run it without --quiet to see {lines}"])
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -94,7 +114,7 @@ def generate(
     if json:
         write_json({"count": count, "seed": seed, "output": path})
     else:
-        show_facts([("made up", count, "NHS numbers"), ("written", str(path), "")], quiet=quiet)
+        show_facts([("made up", count, noun(count, "NHS number")), ("written", str(path), "")], quiet=quiet)
 
 
 def _survey(

@@ -41,7 +41,8 @@ def parse_duration(text: str) -> float:
     return float(seconds)
 
 
-_TABLES: Final = (".csv", ".tsv", ".xlsx")
+TABLES: Final = (".csv", ".tsv", ".xlsx")
+"""What the names of tables end in."""
 
 _LIST = "The list"
 _OUTPUT = "The output"
@@ -169,8 +170,25 @@ def default_output(source: Path, *, cache: bool = False) -> Path:
     plain = source.with_suffix("") if source.suffix.lower() == ".gz" else source
     if cache:
         return plain.with_suffix(".cache")
-    suffix = plain.suffix.lower() if plain.suffix.lower() in _TABLES else ".dat"
+    suffix = plain.suffix.lower() if plain.suffix.lower() in TABLES else ".dat"
     return plain.with_name(f"{plain.stem}-cleaned{suffix}")
+
+
+def refuse_list_name(cache: Path) -> None:
+    """Refuse to call a temporary cache what a list is called: it would be opened, or sent, as one.
+
+    Raises:
+        UsageError: its ending is that of a list.
+    """
+    if cache.suffix.lower() in (*TABLES, ".dat", ".txt"):
+        raise UsageError(
+            f"{cache}: a temporary cache must not look like a list; name it {cache.with_suffix('.cache')}"
+        )
+
+
+def follow_link(output: Path) -> Path:
+    """Give the file that is to be replaced: what a link leads to, so that the link stays one."""
+    return output.resolve() if output.is_symlink() else output
 
 
 def refuse_gzip(output: Path) -> None:

@@ -1,7 +1,7 @@
 """Finding temporary caches on the disk, and deleting those that have expired.
 
 Nothing is deleted but a regular file that says itself, from its first line to its last, that it is a
-temporary cache. Inside a folder no link is followed. No password is needed: what is deleted is of no use.
+temporary cache. No link is followed. No password is needed: what is deleted is of no use.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Purge:
         """Purge files and folders; each file is judged once."""
         seen: set[str] = set()
         for path in paths:
-            named = not path.is_dir()
-            if named and path.is_symlink():
-                yield Judged(path, Fate.FAILED, "is a link; name the file itself")
+            if path.is_symlink():
+                yield Judged(path, Fate.FAILED, "is a link; name what it leads to")
                 continue
+            named = not path.is_dir()
             files: Iterable[Path | Judged] = [path] if named else files_in(path, recursive=self.recursive)
             for file in files:
                 if isinstance(file, Judged):

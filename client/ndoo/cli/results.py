@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ndoo.cli.show import moment, note, show_facts, write_json
+from ndoo.cli.show import moment, near, note, noun, show_facts, write_json
 
 if TYPE_CHECKING:
     from ndoo.check import CheckResult
     from ndoo.journal import Submission
 
 
-def near(path: Path) -> str:
-    """Write a path from the current folder where it is inside."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
 def left_out(submission: Submission) -> list[tuple[str, int | str, str]]:
     """Say what of the source was not submitted, or not as it stood there."""
-    rows: list[tuple[str, int | str, str]] = [("blank", submission.blank, "rows without a number, left out")]
-    if submission.skipped:
-        rows.append(("invalid", submission.skipped, "rows with an invalid number, left out"))
-    if submission.duplicates:
-        rows.append(("duplicates", submission.duplicates, "rows whose number was sent once already"))
-    if submission.repaired:
-        rows.append(("repaired", submission.repaired, "numbers that got back their leading zero"))
-    return rows
+    blank, skipped = submission.blank, submission.skipped
+    duplicates, repaired = submission.duplicates, submission.repaired
+    got_back = noun(repaired, "number that got back its", "numbers that got back their")
+    return [
+        ("blank", blank, f"{noun(blank, 'row')} without a number, left out"),
+        ("invalid", skipped or "", f"{noun(skipped, 'row')} with an invalid number, left out"),
+        ("duplicates", duplicates or "", f"{noun(duplicates, 'row')} whose number was sent once already"),
+        ("repaired", repaired or "", f"{got_back} leading zero"),
+    ]
 
 
 def show_result(result: CheckResult, *, json: bool, quiet: bool = False) -> None:
@@ -42,9 +36,9 @@ def show_result(result: CheckResult, *, json: bool, quiet: bool = False) -> None
     expires: datetime | None = result.cache_expires
     show_facts(
         [
-            ("submitted", result.submitted, "NHS numbers"),
+            ("submitted", result.submitted, noun(result.submitted, "NHS number")),
             ("removed", result.removed, "opted out"),
-            ("kept", kept, "NHS numbers" if result.table is None else "rows"),
+            ("kept", kept, noun(kept, "NHS number" if result.table is None else "row")),
             *left_out(result.submission),
             ("written", near(result.output), ""),
             ("expires", moment(expires) if expires else "", "the cache must not be used after that"),

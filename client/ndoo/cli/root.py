@@ -21,7 +21,8 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Example: [bold]ndoo check patients.csv[/bold] writes patients-cleaned.csv\n\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 no answer yet.\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not yet: no answer, or another run uses "
+        "the mailbox, 130 interrupted.\n\n"
         "Settings: NDOO_PROFILE, NDOO_URL, NDOO_MAILBOX, NDOO_PASSWORD, NDOO_SHARED_KEY, NDOO_CERT, "
         "NDOO_KEY, NDOO_CA, NDOO_PROXY, NDOO_SECRETS, NDOO_SERVICE_MAILBOX, NDOO_DATA; or in ndoo.toml, here "
         "or in your configuration folder, as profile, url and so on; 'ndoo init' asks for them. A file with "

@@ -14,11 +14,12 @@ from ndoo.cli import options
 from ndoo.cli.boundary import ExitCode, SystemFailed, UsageError, system_failed
 from ndoo.cli.progress import round_trip_progress
 from ndoo.cli.running import run as run_async
-from ndoo.cli.show import note
+from ndoo.cli.show import moment, note
 from ndoo.errors import (
     AnswerPending,
     AuthenticationRefused,
     CertificateRefused,
+    CheckError,
     ConfigError,
     ConnectionFailed,
     ListRejected,
@@ -54,7 +55,9 @@ class Order:
     def __post_init__(self) -> None:
         if self.output is not None:
             options.refuse_gzip(self.output)
-            if not self.cache and self.output.suffix.lower() == ".cache":
+            if self.cache:
+                options.refuse_list_name(self.output)
+            elif self.output.suffix.lower() == ".cache":
                 raise UsageError(
                     f"{self.output}: a temporary cache is made with --cache; add it, or name a .csv"
                 )
@@ -70,7 +73,7 @@ class Order:
 
         journal = journal_of(settings)
         output = self.output or options.default_output(self.source, cache=self.cache)
-        _mention_earlier(journal, output, progress)
+        _refuse_awaited(journal, output)
         return await submit_list(
             mailbox,
             journal,
@@ -88,35 +91,53 @@ class Order:
         )
 
 
-def _mention_earlier(journal: Journal, output: Path, progress: Progress) -> None:
-    """Remind of lists that were submitted for the same output, and whose answers are still to be fetched."""
+def _refuse_awaited(journal: Journal, output: Path) -> None:
+    """Refuse to send a list while the answer that is to become the same output is still awaited.
+
+    Raises:
+        CheckError: it is; the text says of which list.
+    """
     wanted = os.path.abspath(output)  # noqa: PTH100 -- a name that is a link is to stay one
-    earlier = [each.local_id for each in journal.pending() if str(each.output) == wanted]
-    if earlier:
-        progress.say(
-            f"{', '.join(earlier)}, for the same output, still {'wait' if earlier[1:] else 'waits'} to be "
-            "collected: 'ndoo pending' tells more"
-        )
+    for earlier in journal.pending():
+        if str(earlier.output) == wanted:
+            when = moment(earlier.sent_at or earlier.prepared_at)
+            raise CheckError(
+                earlier.local_id,
+                f"{output} is still awaited from {earlier.local_id}, submitted {when}: 'ndoo collect' "
+                "fetches it, or name another output with -o to send the list again",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a list was not collected; a defect, unless it is an ``NdooError``."""
+
+    local_id: str
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What became of the lists to collect; one that fails does not keep the others waiting."""
+    """What became of the lists to collect; one that fails does not keep the others waiting.
+
+    ``not_tried`` are the local ids of those there was no point in trying, as nothing answers.
+    """
 
     collected: list[CheckResult]
     pending: list[AnswerPending]
-    failed: list[NdooError]
-    defects: list[Exception]
+    failed: list[Failed]
+    not_tried: list[str]
 
     @property
-    def errors(self) -> list[NdooError]:
-        """Whatever kept a list from being collected."""
-        return [*self.failed, *self.pending]
+    def errors(self) -> list[Exception]:
+        """Whatever kept a list from being collected; defects first."""
+        failures = [failure.error for failure in self.failed]
+        return [*sorted(failures, key=lambda error: isinstance(error, NdooError)), *self.pending]
 
     @property
     def exit_code(self) -> ExitCode:
         """Failed if one failed, else not yet if one is still waiting."""
-        if self.failed or self.defects:
+        if self.failed:
             return ExitCode.FAILED
         return ExitCode.NOT_YET if self.pending else ExitCode.DONE
 
@@ -136,7 +157,7 @@ class Collection:
 
         if submission.output in {result.output for result in self.collected}:
             # Whatever --force may replace, it is not what this very run has written.
-            self.failed.append(OutputExists(submission.output))
+            self._fail(submission, OutputExists(submission.output))
             return True
         try:
             self.collected.append(
@@ -154,15 +175,24 @@ class Collection:
         except AnswerPending as error:
             self.pending.append(error)
         except (ConnectionFailed, CertificateRefused, AuthenticationRefused) as error:
-            self.failed.append(error)
+            self._fail(submission, error)
             return False
-        except NdooError as error:
-            self.failed.append(error)
+        except ConfigError as error:
+            # What was allowed when the list was sent is no setting or option that is wrong now.
+            self._fail(submission, SystemFailed(str(error)))
         except OSError as error:
-            self.failed.append(system_failed(error))
+            self._fail(submission, system_failed(error))
         except Exception as error:  # noqa: BLE001 -- a defect one list meets is told after the others
-            self.defects.append(error)
+            self._fail(submission, error)
         return True
+
+    def _fail(self, submission: Submission, error: Exception) -> None:
+        local_id = submission.local_id
+        if isinstance(error, NdooError) and local_id not in str(error):
+            error.args = (f"{local_id}: {error}",)
+        if isinstance(error, OutputExists | SystemFailed):
+            error.args = (f"{error}; 'ndoo collect {local_id} -o OTHER' writes elsewhere",)
+        self.failed.append(Failed(local_id, error))
 
 
 # -- running them ----------------------------------------------------------------------------------
@@ -239,10 +269,11 @@ def collect_lists(
 
         async with use_mailbox(settings, options.invocation(ctx).command) as mailbox:
             inbox = Inbox(mailbox, journal_of(settings), service_of(settings).poll_interval)
-            for submission in wanted:
+            for number, submission in enumerate(wanted, 1):
                 if not await collection.collect(
                     inbox, settings, submission, timeout, force=force, progress=progress
                 ):
+                    collection.not_tried.extend(each.local_id for each in wanted[number:])
                     break
 
     if wanted:
@@ -266,7 +297,7 @@ def _once_submitted(error: NdooError, settings: Settings, local_id: str) -> Ndoo
     with suppress(NdooError):  # a journal that cannot be read does not say that it has ended
         if journal_of(settings).get(local_id).stage in (Stage.COLLECTED, Stage.FAILED):
             return told
-    told.args = (f"{told}; the list is submitted: 'ndoo collect {local_id}' fetches the answer",)
+    told.args = (f"{told}; the list is submitted: 'ndoo collect {local_id}' goes on with it",)
     return told
 
 
@@ -277,13 +308,14 @@ def journal_of(settings: Settings) -> Journal:
     return Journal(settings.journal)
 
 
-def wanted_lists(settings: Settings, local_id: str | None) -> tuple[Submission, ...]:
+def wanted_lists(settings: Settings, local_id: str | None, *, quiet: bool) -> tuple[Submission, ...]:
     """Find the submissions to collect with these settings."""
     journal = journal_of(settings)
     if local_id is None:
         wanted: tuple[Submission, ...] = journal.pending(settings.mailbox, settings.url)
         if elsewhere := len(journal.pending()) - len(wanted):
-            note(f"{elsewhere} more wait for another mailbox or server; 'ndoo pending' lists them")
+            text = f"{elsewhere} more wait for another mailbox or server; 'ndoo pending' lists them"
+            note(text, quiet=quiet)
         return wanted
     submission: Submission = journal.get(local_id)
     if (submission.mailbox, submission.url) != (settings.mailbox, settings.url):

@@ -42,7 +42,7 @@ async def use_mailbox(settings: Settings, command: str) -> AsyncIterator[Mailbox
         MailboxBusy: another run uses it.
         ConfigError: the certificate files cannot be used, or the data folder cannot.
     """
-    with hold_mailbox(settings.data, settings.url, settings.mailbox, f"ndoo {command}"):
+    with hold_mailbox(settings.data, settings.mailbox, f"ndoo {command}"):
         async with open_mailbox(settings) as mailbox:
             yield mailbox
 

@@ -105,12 +105,13 @@ def init(  # noqa: PLR0913 -- one for each option
 ) -> None:
     """Ask for the settings, keep them, and test them with a handshake.
 
-    What is given as an option is not asked for. Without a terminal to ask on,
-    NDOO_ variables count, and what the profile brings. Password and shared key
-    are typed unseen, or taken from NDOO_PASSWORD and NDOO_SHARED_KEY; they
-    have no option.
+    Present settings are offered again, and what is given as an option is not
+    asked for. Without a terminal to ask on, NDOO_ variables count, and what the
+    profile brings. Password and shared key are typed unseen, or taken from
+    NDOO_PASSWORD and NDOO_SHARED_KEY; they have no option.
     """
     from ndoo.cli.asking import Asker, ask_all
+    from ndoo.config import kept_settings
 
     given = {
         "profile": profile or options.invocation(ctx).profile,
@@ -124,14 +125,17 @@ def init(  # noqa: PLR0913 -- one for each option
     }
     target = _target(here=here)
     asker = Asker(asking=sys.stdin.isatty(), quiet=json or quiet)
+    # Where nobody sees them and can say otherwise, settings of before do not come back.
+    kept = kept_settings(target) if asker.asking else {}
     try:
         if target.exists() and not force and not _may_replace(target, asker):
             note("everything is as it was")
             return
-        answers = ask_all(asker, given)
+        answers = ask_all(asker, given, kept)
     except typer.Abort:
         raise Interrupted("interrupted; nothing was written") from None
-    kept_in = _keep(answers, target, secrets)
+    in_file = kept.get("secrets") == Store.FILE
+    kept_in = _keep(answers, target, secrets or (Store.FILE if in_file else None))
     if not (json or quiet):
         typer.echo("")
         show_facts([("settings", str(target), ""), ("secrets", kept_in, "")])
@@ -216,7 +220,7 @@ def _keep(answers: Answers, target: Path, store: Store | None) -> str:
             where, held = f"in the keyring ({name})", {}
     kind = Store.FILE if held else Store.KEYRING
     values = answers.as_settings(target.parent.absolute())
-    if kind is Store.KEYRING and "@" in values.get("proxy", ""):
+    if kind is Store.KEYRING and "@" in values.get("proxy", "") and os.environ.get("NDOO_PROXY"):
         del values["proxy"]  # the file is to hold no password, and the variable has it
         note("the proxy's password is not kept: leave NDOO_PROXY as it is")
     write_settings(target, {**values, "secrets": kind.value, **held}, force=True)
@@ -250,7 +254,9 @@ def _finish(findings: list[Finding], *, json: bool, quiet: bool, also: dict[str,
     if json:
         write_json({"passed": well, **also, "findings": [as_fields(finding) for finding in findings]})
     else:
-        then = "; the settings are kept, and 'ndoo doctor' repeats the tests" if also and not well else ""
-        note(f"{summary(findings)}{then}", quiet=quiet)
+        then = (
+            "next: ndoo check LIST" if well else "the settings are kept, and 'ndoo doctor' repeats the tests"
+        )
+        note(f"{summary(findings)}; {then}" if also else summary(findings), quiet=quiet)
     if not well:
         raise typer.Exit(ExitCode.FAILED)

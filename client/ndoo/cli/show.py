@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
     from ndoo.cli.progress import Activity
 
@@ -27,6 +30,15 @@ RUN: Final = logging.getLogger("ndoo.run")
 
 # Where no log is kept, Python would print what is recorded of an error beside the line that tells of it.
 logging.getLogger("ndoo").addHandler(logging.NullHandler())
+
+_GAP: Final = r"[\s\-\u00ad\u200b\u2010-\u2015\u2212\ufeff\ufffd]"
+_NUMBER: Final = re.compile(rf"(?<!\d)(?:\d{{10}}|\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}})(?!\d)")
+"""Ten digits in a row, or as people write them. Message ids have more in a row, local ids fewer."""
+_TOKEN: Final = re.compile(r"(NHSMESH\s+)[^\s'\",>]+")
+
+_WIDEST: Final = 80
+_ROOM_FOR_TABLE: Final = 60
+"""Columns from which on a table is one, whatever must be folded."""
 
 _UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -44,9 +56,15 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def moment(time: datetime) -> str:
-    """Write a time as people read it, to the minute."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def mask(text: str) -> str:
+    """Take out of a text what looks like an NHS number or an authorization token."""
+    return _TOKEN.sub(r"\1***", _NUMBER.sub("**********", text))
+
+
+def moment(time: datetime, beside: datetime | None = None) -> str:
+    """Write a time as people read it, to the minute; to the second within an hour of another beside it."""
+    is_near = beside is not None and abs(time - beside) < timedelta(hours=1)
+    return f"{time.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if is_near else '%Y-%m-%d %H:%M'}} UTC"
 
 
 def span(length: timedelta) -> str:
@@ -56,6 +74,18 @@ def span(length: timedelta) -> str:
     parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
     written = [f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count][:2]
     return " ".join(written) or "less than a minute"
+
+
+def near(path: Path, room: int = 0) -> str:
+    """Write a path from the current folder where it is inside; without its beginning if ``room`` is short."""
+    here = Path.cwd()
+    shown = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return f"...{shown[3 - room :]}" if 3 < room < len(shown) else shown
+
+
+def noun(count: int, one: str, many: str = "") -> str:
+    """Give the word for one thing or for several, by default with an s."""
+    return one if count == 1 else many or f"{one}s"
 
 
 def size(count: int) -> str:
@@ -82,20 +112,36 @@ def to_json(value: object) -> str:
 def show_error(lines: Sequence[str], *, level: int = logging.ERROR, **facts: str) -> None:
     """Write an error to standard error: a first line that names the program, then details.
 
-    The first line, with the facts, goes to the log too.
+    The first line, with the facts, goes to the log too. What looks like an NHS number is masked: the name
+    of a sheet or column may hold one, and so may what was typed.
     """
-    first, *rest = map(one_line, lines)
+    first, *rest = (mask(one_line(line)) for line in lines)
     RUN.log(level, "%s", first, extra={"facts": facts})
-    typer.echo(f"ndoo: {first}", err=True)
+    _tell(first, head="ndoo: ")
     for line in rest:
-        typer.echo(f"  {line}", err=True)
+        _tell(line, head="  ")
 
 
 def note(text: str, *, quiet: bool = False) -> None:
     """Say something beside the result, on standard error unless asked to be quiet, and in the log."""
     RUN.info("%s", text)
     if not quiet:
-        typer.echo(one_line(text), err=True)
+        _tell(one_line(text))
+
+
+def _tell(text: str, *, head: str = "") -> None:
+    """Write a line to standard error; on a terminal broken between words, and indented below its head."""
+    if not sys.stderr.isatty():
+        typer.echo(f"{head}{text}", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(pad_edge=False)
+    table.add_column(style="bold red", width=len(head))
+    table.add_column()
+    table.add_row(head, _text(text))
+    _draw(table if head else _text(text), Console(stderr=True, highlight=False, markup=False), err=True)
 
 
 def show_facts(rows: Iterable[tuple[str, int | str, str]], *, quiet: bool = False) -> None:
@@ -105,6 +151,7 @@ def show_facts(rows: Iterable[tuple[str, int | str, str]], *, quiet: bool = Fals
     """
     if quiet:
         return
+    from rich.console import Console
     from rich.table import Table
 
     kept = [row for row in rows if row[1] != ""]
@@ -115,20 +162,33 @@ def show_facts(rows: Iterable[tuple[str, int | str, str]], *, quiet: bool = Fals
     for name, value, remark in kept:
         shown = f"{value:>{width},}" if isinstance(value, int) else printable(value)
         table.add_row(name, _text(f"{shown}  {remark}" if remark else shown))
-    _draw(table)
+    _draw(table, Console(highlight=False, markup=False))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Show a table; cells that are too wide are folded, the first column is kept whole."""
+    """Show a table; cells that are too wide are folded, the first column is kept whole.
+
+    On a narrow terminal that has no room for it, each row becomes a list of facts.
+    """
     from rich import box
+    from rich.console import Console
     from rich.table import Table
 
+    kept = list(rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index == 0, overflow="fold")
-    for row in rows:
+    for row in kept:
         table.add_row(*(_text(printable(cell)) for cell in row))
-    _draw(table)
+    console = Console(highlight=False, markup=False)
+    wanted = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    if console.width >= min(wanted, _ROOM_FOR_TABLE):
+        _draw(table, console)
+        return
+    for index, row in enumerate(kept):
+        if index:
+            typer.echo()
+        show_facts([(name, cell, "") for name, cell in zip(columns, row, strict=True)])
 
 
 def _text(text: str) -> Any:
@@ -137,16 +197,13 @@ def _text(text: str) -> Any:
     return Text(text, overflow="fold")
 
 
-def _draw(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
+def _draw(drawn: RenderableType, console: Console, *, err: bool = False) -> None:
     # Wide terminals are no reason for long lines; narrow ones get what they can show.
-    console.width = min(console.width, 80)
+    console.width = min(console.width, _WIDEST)
     with console.capture() as captured:
-        console.print(table)
+        console.print(drawn)
     for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
+        typer.echo(line.rstrip(), err=err)
 
 
 # -- progress ---------------------------------------------------------------------------------------
