@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,6 +19,9 @@ from ndoo._failures import Failure, unexpected
 from ndoo._transport import Request, Transport, decode_headers, is_gzip
 from ndoo.errors import OutputExists, UnexpectedAnswer
 from ndoo.protocol import Header
+
+_FLOW: Final = 16 << 20
+"""How much of a file may wait in memory, in bytes, before it begins to go to the disk."""
 
 READ_LIMIT: Final = 16 << 20
 """Default limit of :meth:`Message.read`, in bytes."""
@@ -170,7 +174,7 @@ class Message:
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             async with aiofiles.open(part, "xb", opener=_private) as file:
-                size = await self._write(file)
+                size = await self._write(_Flowing(file))
                 await file.flush()
                 await asyncio.to_thread(os.fsync, file.fileno())
             await asyncio.to_thread(part.replace, target)
@@ -204,6 +208,29 @@ class Message:
             writing.result()
         await file.write(b"".join(gathered))
         return size
+
+
+class _Flowing:
+    """Writes to a file, and has the system begin to write it to the disk long before it is asked to end.
+
+    A long body goes to the disk while the rest is still coming in, rather than all of it afterwards.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._begun = 0
+        self._written = 0
+
+    async def write(self, data: bytes, /) -> None:
+        """Write all of ``data``."""
+        await self._file.write(data)
+        self._written += len(data)
+        if self._written - self._begun >= _FLOW and sys.platform == "linux":
+            await self._file.flush()
+            # Linux takes this for leave to write these pages out now; elsewhere it means something else.
+            part = (self._begun, self._written - self._begun)
+            await asyncio.to_thread(os.posix_fadvise, self._file.fileno(), *part, os.POSIX_FADV_DONTNEED)
+            self._begun = self._written
 
 
 def _private(path: str, flags: int) -> int:
