@@ -304,6 +304,15 @@ BAD = ["9990000000", "999000001", "9.43E+09", "99900000X8"]
 REASONS = ["check digit", "ten digits long", "Excel", "other than digits"]
 
 
+def test_a_number_that_is_a_columns_name_is_masked_for_programs_too(desk: Desk) -> None:
+    """Whatever a person asked for or wrote into a header, no NHS number is in the answer to it."""
+    desk.write("list.csv", f"Name,Mother\nExample,{NUMBERS[0]}\n")
+    ran = desk.run_here("numbers", "validate", "list.csv", "--column", str(NUMBERS[1]), "--json")
+    assert ran.code == ExitCode.USAGE
+    assert ran.json()["error"]["columns"] == ["'Name'", "'Mother'"]
+    assert not any(str(number) in ran.out + ran.err for number in NUMBERS)
+
+
 def test_invalid_numbers_are_named_by_line(desk: Desk) -> None:
     """Exit 1 before anything is sent: the count, the lines, why, and how to leave them out."""
     desk.write_table(numbers=[*NUMBERS[:3], *BAD])

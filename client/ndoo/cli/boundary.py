@@ -184,7 +184,7 @@ class Boundary(TyperGroup):
         command = self._named_in(args) if context is None else context.command_path
         show_error([f"{message}; see '{command} --help'"], error="UsageError")
         if invocation.json:
-            write_json({"error": {"kind": "UsageError", "message": message}})
+            write_json({"error": {"kind": "UsageError", "message": mask(message)}})
         return ExitCode.USAGE
 
     def _named_in(self, args: Sequence[str]) -> str:
@@ -222,9 +222,18 @@ def _report(error: NdooError, invocation: Invocation) -> ExitCode:
     expected = code in (ExitCode.NOT_YET, ExitCode.INTERRUPTED)
     show_error(lines, level=logging.WARNING if expected else logging.ERROR, error=type(error).__name__)
     if invocation.json:
-        details = {name: value for name, value in vars(error).items() if value not in (None, "", ())}
-        write_json({"error": {"kind": type(error).__name__, "message": str(error), **details}})
+        details = {name: _masked(value) for name, value in vars(error).items() if value not in (None, "", ())}
+        write_json({"error": {"kind": type(error).__name__, "message": mask(str(error)), **details}})
     return code
+
+
+def _masked(value: Any) -> Any:
+    """Mask what a person may have written, such as a column's name; a path is left, to be found by."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, tuple):
+        return tuple(map(_masked, value))
+    return value
 
 
 def _advice(error: InvalidNumbers, *, submitting: bool) -> list[str]:
