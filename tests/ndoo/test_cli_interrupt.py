@@ -121,16 +121,16 @@ def test_a_signal_at_any_moment_breaks_nothing(caplog: pytest.LogCaptureFixture)
     """Wherever the event loop is when it is hit, it reports no error of its own and is closed in order."""
     main = threading.get_ident()
 
-    async def work() -> None:
+    async def work(timer: threading.Timer) -> None:
         loop = asyncio.get_running_loop()
+        timer.start()  # not before: what comes earlier would hit the test and not what it tests
         while True:  # futures that are made, and made known to be done by other threads, all the time
             await asyncio.gather(*(loop.run_in_executor(None, int) for _ in range(3)))
 
     for trial in range(30):
         timer = threading.Timer(0.002 + trial * 0.0007, signal.pthread_kill, (main, signal.SIGINT))
-        timer.start()
         with pytest.raises(KeyboardInterrupt), stoppable():
-            run(work())
+            run(work(timer))
         timer.join()
         for number in STOPPING:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
