@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack
@@ -20,6 +21,12 @@ from mesh_sim.app import running
 from mesh_sim.clock import SimulatedClock
 from mesh_sim.config import Settings
 from mesh_sim.sandbox_environment import VARIABLES
+
+# A shell lets what it runs in the background ignore these, and nohup(1) one of them; the commands under test
+# would inherit that, and not stop when a test stops them.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # Times belong to the machine, and no test fails for one.
 settings.register_profile("tests", deadline=None)
