@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ndoo._answer_file import AnswerBody, NotAnAnswer, Outcome, Target, check_output, read_submitted
 from ndoo._inbox import Kind, classify
+from ndoo.cache import check_replaceable
 from ndoo.errors import ListRejected, MeshError, MessageGone, UnexpectedAnswer
 from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import Mailbox, MessageHeaders
@@ -28,6 +29,7 @@ async def fetch(
         UnexpectedAnswer: it is not the answer to this list; its content is kept aside.
         MessageGone: it was there at the last look, and is not any more.
         OutputExists: the output exists, and may not be replaced.
+        CacheError: a cache was to be renewed, and the output is something else by now.
         ConfigError: the answer or the output cannot be written.
         MeshError: it cannot be had.
     """
@@ -66,6 +68,8 @@ async def fetch(
         target.progress.step("received", local_id=local_id, message_id=answer_id, bytes=body.size)
         # A file that appeared during the wait is somebody else's; once "answered" it would pass for our own.
         await asyncio.to_thread(check_output, submission.source, submission.output, target.force)
+        if submission.renew:
+            await asyncio.to_thread(check_replaceable, submission.output, submission.mailbox)
         await asyncio.to_thread(journal.answered, local_id, answer_id)
         outcome = await asyncio.to_thread(target.write, part, returned)
         return await asyncio.to_thread(journal.written, local_id, outcome.to_json()), outcome

@@ -46,6 +46,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE submissions ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN repair INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN replace INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN renew INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN chunk_size INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN compress INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE submissions ADD COLUMN tried_at TEXT",
@@ -77,11 +78,11 @@ ADD: Final = """
     INSERT INTO submissions (
         local_id, month, number, stage, subject, url, mailbox, service_mailbox, workflow_id, source, output,
         form, column, rule, records, blank, skipped, duplicates, repaired, repair,
-        replace, chunk_size, compress, prepared_at
+        replace, renew, chunk_size, compress, prepared_at
     ) VALUES (
         :local_id, :month, :number, :stage, :subject, :url, :mailbox, :service_mailbox, :workflow_id, :source,
         :output, :form, :column, :rule, :records, :blank, :skipped, :duplicates, :repaired, :repair,
-        :replace, :chunk_size, :compress, :prepared_at
+        :replace, :renew, :chunk_size, :compress, :prepared_at
     )
 """
 

@@ -154,6 +154,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
     skip_invalid: bool = False,
     repair: bool = False,
     force: bool = False,
+    renew: bool = False,
     progress: Progress = SILENT,
     inbox: Inbox | None = None,
 ) -> Submission:
@@ -174,6 +175,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
         skip_invalid: leave out rows with invalid numbers, instead of refusing the list.
         repair: give numbers of nine digits the leading zero that a spreadsheet took from them.
         force: ``output`` may exist, and will be replaced, by whichever run collects the answer.
+        renew: the same, but only if it still is a temporary cache of this mailbox when the answer is here.
         progress: told how much of the list has been read and sent; see :mod:`ndoo.progress`.
         inbox: the inbox that others collect from too; by default its own.
 
@@ -188,7 +190,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
     """
     source, output = _absolute(source), _absolute(output)
     form = form or choose_form(source, output)
-    await asyncio.to_thread(check_output, source, output, force)
+    await asyncio.to_thread(check_output, source, output, force or renew)
     with open_part(journal.folder / f"{mailbox.mailbox_id}.dat") as (file, part):
         prepared = await asyncio.to_thread(
             prepare,
@@ -220,6 +222,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             repaired=prepared.repaired,
             repair=repair,
             replace=force,
+            renew=renew,
             chunk_size=mailbox.chunk_size,
             compress=part.stat().st_size > _COMPRESS_FROM,
         )
@@ -302,7 +305,7 @@ async def collect(
         outcome = written
     else:
         # Once an answer is recorded, what stands under the output's name is what an earlier try left there.
-        ours = recorded.replace or bool(submission.answer_id)
+        ours = recorded.replace or recorded.renew or bool(submission.answer_id)
         force = force or (ours and output == recorded.output)
         await asyncio.to_thread(check_output, submission.source, output, force)
         if submission.stage is Stage.WRITTEN:  # and the output is not there any more, but the message is

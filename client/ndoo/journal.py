@@ -353,6 +353,7 @@ _FROM_VALUE: Final[dict[str, Callable[[Any], Any]]] = {
     "finished_at": datetime.fromisoformat,
     "repair": bool,
     "replace": bool,
+    "renew": bool,
     "compress": bool,
     "remarks": lambda text: tuple(json.loads(text)),
 }

@@ -60,7 +60,8 @@ class Draft:
     ``skipped`` the rows of the source without a number and with an invalid one, ``duplicates`` those whose
     number stood in an earlier row, and ``repaired`` those that got back the leading zero they had lost.
     ``column`` is the NHS-number column, where one was named, ``rule`` what counted as a valid number, and
-    ``repair`` whether numbers might be repaired. With ``replace`` a file under the output's name may go.
+    ``repair`` whether numbers might be repaired. With ``replace`` a file under the output's name may go, with
+    ``renew`` too, if it is a temporary cache of the mailbox.
     ``chunk_size`` in bytes, and ``compress``, are how the list is cut and sent; 0 is not known.
     """
 
@@ -81,6 +82,7 @@ class Draft:
     repaired: int = 0
     repair: bool = False
     replace: bool = False
+    renew: bool = False
     chunk_size: int = 0
     compress: bool = False
 

@@ -530,3 +530,26 @@ async def test_an_interrupted_refresh_is_finished_later(folder: Path, make_simul
     assert finished.code == 0, finished.err
     assert read_status(path).local_id == submission.local_id
     assert desk.journal.pending() == ()
+
+
+async def test_what_came_in_place_of_a_cache_is_not_replaced(
+    folder: Path, make_simulator: MakeSimulator
+) -> None:
+    """A file that is no cache any more when the answer is here stays, whoever collects, and the answer waits."""
+    simulator = await make_simulator(ndoo_reply_delay=timedelta(hours=1))
+    desk = Desk(folder, simulator.url)
+    desk.write_table()
+    path = make_cache(folder / "patients.cache", left=2 * DAY)
+    assert (await run(desk, "cache", "refresh", "patients.csv", "--timeout", "0")).code == ExitCode.NOT_YET
+    path.write_text("precious,notes")
+    simulator.clock.advance(timedelta(hours=2))
+    for force in ((), ("--force",)):
+        refused = await run(desk, "collect", "--timeout", "30s", *force)
+        assert refused.code == ExitCode.FAILED
+        assert "patients.cache: not replaced, for it " in refused.err
+        assert path.read_text() == "precious,notes"
+    (submission,) = desk.journal.pending()
+    elsewhere = await run(desk, "collect", submission.local_id, "-o", "new.cache", "--timeout", "30s")
+    assert elsewhere.code == 0, elsewhere.err
+    assert read_status(folder / "new.cache").local_id == submission.local_id
+    path.unlink()

@@ -93,11 +93,11 @@ def refresh(  # noqa: PLR0913 -- one for each option
         if (underway := _underway(settings, target)) is not None:
             patience = settings.environment.patience if timeout is None else timeout
             collection = collect_lists(ctx, (underway,), patience, force=True, quiet=quiet, json=json)
-            for error in collection.errors:
-                raise error
+            if collection.errors:
+                raise collection.errors[0]
             _show_refreshed(collection.collected[0], json=json, quiet=quiet)
             return
-    order = Order(source, target, True, True, column, number_rule, skip_invalid, repair)
+    order = Order(source, target, True, False, column, number_rule, skip_invalid, repair, renew=True)
     _show_refreshed(check_list(ctx, order, timeout, quiet=quiet, json=json), json=json, quiet=quiet)
 
 

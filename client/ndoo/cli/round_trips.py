@@ -51,6 +51,7 @@ class Order:
     rule: options.Rule
     skip_invalid: bool
     repair: bool
+    renew: bool = False
 
     def __post_init__(self) -> None:
         if self.output is not None:
@@ -86,6 +87,7 @@ class Order:
             skip_invalid=self.skip_invalid,
             repair=self.repair,
             force=self.force,
+            renew=self.renew,
             progress=progress,
             inbox=inbox,
         )
