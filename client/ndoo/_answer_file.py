@@ -21,7 +21,7 @@ import numpy as np
 from ndoo._cache_file import open_cache, read_frame, verified_records
 from ndoo.cache import CacheHeader, TemporaryCache, read_status
 from ndoo.errors import CacheError, ConfigError, ListError
-from ndoo.filtering import FilterSummary, filter_csv, read_answer
+from ndoo.filtering import FilterSummary, filter_csv
 from ndoo.journal import Form, Submission
 from ndoo.lists import (
     BLOCK_BYTES,
@@ -55,11 +55,15 @@ class NotAnAnswer(Exception):
 
 def read_submitted(path: Path) -> NumberSet | None:
     """Read the list that was submitted, or give None where it is not kept here."""
-    reader = RecordReader(NumberRule.DIGITS)
     try:
-        return NumberSet.from_arrays(block.numbers for block in reader.read(_blocks(path)))
+        return _read_numbers(path)
     except FileNotFoundError:
         return None
+
+
+def _read_numbers(path: Path) -> NumberSet:
+    reader = RecordReader(NumberRule.DIGITS, answer=True)
+    return NumberSet.from_arrays(block.numbers for block in reader.read(_blocks(path)))
 
 
 class AnswerBody:
@@ -84,7 +88,6 @@ class AnswerBody:
         self._reader = RecordReader(NumberRule.DIGITS, answer=True)
         self._records = 0
         self._strangers = 0
-        self._distinct = 0
         self._sound = True
 
     def is_rejection(self) -> bool:
@@ -111,13 +114,12 @@ class AnswerBody:
         if not self._is_cache:
             self._judge(self._reader.feed(data))
 
-    def finish(self, password: str) -> int:
-        """Check the whole body, which must not be a rejection, and count its records.
+    def finish(self, password: str) -> NumberSet:
+        """Check the whole body, which must not be a rejection, and give its numbers, one for each record.
 
         Raises:
-            NotAnAnswer: it is no cleaned list or no sound cache, has more records than were submitted, or
-                a number that was not
-                or comes twice.
+            NotAnAnswer: it is no cleaned list or no sound cache, has more records than were submitted, or a
+                number that was not submitted or comes twice.
             ConfigError: it cannot be kept.
         """
         with writing_errors(self.path.parent):
@@ -126,10 +128,10 @@ class AnswerBody:
             # Nobody left is a line feed; with nothing at all something went wrong on the way.
             raise NotAnAnswer("is empty")
         if self._is_cache:
-            self._records = self._verify_cache(password)
+            numbers = self._verify_cache(password)
         else:
             self._judge(self._reader.finish())
-            self._distinct = _count_distinct(self.path)
+            numbers = _read_numbers(self.path)
         if not self._sound:
             raise NotAnAnswer("is not a list of NHS numbers")
         if self._records > self._submission.records:
@@ -138,9 +140,9 @@ class AnswerBody:
             )
         if self._strangers:
             raise NotAnAnswer(f"has {self._strangers:,} NHS numbers that were not submitted")
-        if self._distinct < self._records:
+        if len(numbers) < self._records:
             raise NotAnAnswer("repeats NHS numbers, and each was submitted once")
-        return self._records
+        return numbers
 
     def keep(self, aside: Path) -> None:
         """Keep what was taken in under another name, on the disk, for people to look at.
@@ -162,7 +164,7 @@ class AnswerBody:
             self._sound = self._sound and bool(valid.all())
             self._look_for_strangers(block.numbers[valid])
 
-    def _verify_cache(self, password: str) -> int:
+    def _verify_cache(self, password: str) -> NumberSet:
         try:
             # Whether it may be used today is asked at each use; here only every byte must be right.
             with open_cache(self.path) as stream:
@@ -171,23 +173,18 @@ class AnswerBody:
                     self._look_for_strangers(numbers)
                     for numbers in verified_records(self.path, stream, frame, password)
                 )
-            self._distinct = len(found)
         except CacheError as error:
             raise NotAnAnswer(f"is not a sound temporary cache: {error.reason}") from error
         status = frame.status
         if (status.mailbox, status.local_id) != (self._submission.mailbox, self._submission.local_id):
             raise NotAnAnswer("is the temporary cache of another submission")
-        return status.records
+        self._records = status.records
+        return found
 
     def _look_for_strangers(self, numbers: Numbers) -> Numbers:
         if self._submitted is not None:
             self._strangers += len(numbers) - int(np.count_nonzero(self._submitted.contains(numbers)))
         return numbers
-
-
-def _count_distinct(path: Path) -> int:
-    reader = RecordReader(NumberRule.DIGITS, answer=True)
-    return len(NumberSet.from_arrays(block.numbers for block in reader.read(_blocks(path))))
 
 
 # -- the output -------------------------------------------------------------------------------------
@@ -262,8 +259,8 @@ class Target:
     force: bool
     progress: Progress = SILENT
 
-    def write(self, answer: Path, returned: int) -> Outcome:
-        """Write the output from a checked answer with ``returned`` records; whole or not at all.
+    def write(self, answer: Path, numbers: NumberSet) -> Outcome:
+        """Write the output from a checked answer, and the numbers in it; whole or not at all.
 
         Raises:
             OutputExists: there is a file of that name, and ``force`` is not given.
@@ -272,20 +269,20 @@ class Target:
         with writing_errors(self.submission.output):
             match self.submission.form:
                 case Form.LIST:
-                    return self._list(answer, returned)
+                    return self._list(answer, len(numbers))
                 case Form.TABLE:
-                    return self._table(answer, returned)
+                    return self._table(answer, numbers)
                 case Form.CACHE:
-                    return self._cache(answer, returned)
+                    return self._cache(answer, len(numbers))
 
     def _list(self, answer: Path, returned: int) -> Outcome:
         output = self.submission.output
         self._copy(answer, output)
         return Outcome(returned, None, output, None, _notes(returned))
 
-    def _table(self, answer: Path, returned: int) -> Outcome:
+    def _table(self, answer: Path, numbers: NumberSet) -> Outcome:
         submission = self.submission
-        numbers = read_answer(answer)
+        returned = len(numbers)
         notes = _notes(returned)
         try:
             with write_output(submission.output, self.force) as out:

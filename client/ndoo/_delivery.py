@@ -48,13 +48,31 @@ _SOON: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """What tracking says of a list that has reached the server."""
 
     message_id: str
     status: str
     code: str = ""
     description: str = ""
+
+
+async def find_sent(mailbox: Mailbox, local_id: str) -> Found | None:
+    """Ask what this mailbox has sent with a local id; None for nothing.
+
+    Raises:
+        MeshError: this cannot be told.
+    """
+    try:
+        tracking = await mailbox.track(local_id=local_id)
+    except MessageUnknown:
+        return None
+    except RequestRefused as error:
+        if error.status != _SEVERAL:
+            raise
+        # It arrived more than once, for all our care; the first answer will be the answer.
+        return Found("", "accepted")
+    return Found(tracking.message_id, tracking.status, tracking.status_code, tracking.status_description)
 
 
 class Delivery:
@@ -131,7 +149,7 @@ class Delivery:
             if submission.stage is not Stage.PREPARED:
                 return submission
             await self._await_intake(submission)
-            tracking = await self._track()
+            tracking = await find_sent(self._mailbox, self._local_id)
             if tracking is not None:
                 if tracking.status != "uploading":
                     await self._tell(
@@ -152,7 +170,7 @@ class Delivery:
             return sent
 
     async def _settle_without_list(self) -> Submission:
-        tracking = await self._track()
+        tracking = await find_sent(self._mailbox, self._local_id)
         if tracking is not None and tracking.status != "uploading":
             return await self._conclude(tracking)
         raise await self._fail(
@@ -220,7 +238,7 @@ class Delivery:
     async def _find_out(self, error: NdooError) -> Submission | None:
         """Ask what has become of a list whose sending ended in ``error``; None if it did not arrive."""
         try:
-            tracking = await self._track()
+            tracking = await find_sent(self._mailbox, self._local_id)
         except MeshError as unknown:
             raise CheckError(
                 self._local_id,
@@ -235,25 +253,13 @@ class Delivery:
             )
         return await self._conclude(tracking)
 
-    async def _track(self) -> _Found | None:
-        try:
-            tracking = await self._mailbox.track(local_id=self._local_id)
-        except MessageUnknown:
-            return None
-        except RequestRefused as error:
-            if error.status != _SEVERAL:
-                raise
-            # It arrived more than once, for all our care; the first answer will be the answer.
-            return _Found("", "accepted")
-        return _Found(tracking.message_id, tracking.status, tracking.status_code, tracking.status_description)
-
-    async def _conclude(self, tracking: _Found) -> Submission:
+    async def _conclude(self, tracking: Found) -> Submission:
         """Go on from what tracking says of a list that has reached the server, at least in part."""
         match tracking.status:
             case "uploading":
                 await self._send_rest(tracking)
                 # Were the list cut otherwise than at first, there might be nothing left to send of it.
-                if (await self._track() or tracking).status == "uploading":
+                if (await find_sent(self._mailbox, self._local_id) or tracking).status == "uploading":
                     raise await self._fail(
                         f"only a part of {self._local_id} reached the server, and the rest cannot be sent: "
                         "submit the list again"
@@ -268,7 +274,7 @@ class Delivery:
                 pass
         return await self._sent(tracking.message_id)
 
-    async def _send_rest(self, uploading: _Found) -> None:
+    async def _send_rest(self, uploading: Found) -> None:
         size = await asyncio.to_thread(_size, self._list)
         try:
             await self._mailbox.resume(
@@ -279,7 +285,7 @@ class Delivery:
                 progress=lambda done: self._progress.sending(done, size),
             )
         except RequestRefused as error:
-            if (await self._track() or uploading).status != "uploading":
+            if (await find_sent(self._mailbox, self._local_id) or uploading).status != "uploading":
                 return  # another try has completed it
             raise await self._fail(
                 f"only a part of {self._local_id} reached the server, which refuses the rest ({error}), so "

@@ -47,7 +47,7 @@ async def fetch(
                 await message.save(_Intake(body, target.progress))
             if await asyncio.to_thread(body.is_rejection):
                 await _reject(mailbox, journal, local_id, answer_id)
-            returned = await asyncio.to_thread(body.finish, target.password)
+            numbers = await asyncio.to_thread(body.finish, target.password)
         except NotAnAnswer as error:
             if body.size:
                 await asyncio.to_thread(body.keep, aside)
@@ -71,7 +71,7 @@ async def fetch(
         if submission.renew:
             await asyncio.to_thread(check_replaceable, submission.output, submission.mailbox)
         await asyncio.to_thread(journal.answered, local_id, answer_id)
-        outcome = await asyncio.to_thread(target.write, part, returned)
+        outcome = await asyncio.to_thread(target.write, part, numbers)
         return await asyncio.to_thread(journal.written, local_id, outcome.to_json()), outcome
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum, auto
@@ -12,9 +13,8 @@ from urllib.parse import urlsplit
 from ndoo.errors import MeshError, MessageGone, MessageUnknown, RequestRefused, UnexpectedAnswer
 from ndoo.journal import Journal, Stage, Submission
 from ndoo.mailbox import Mailbox, MessageHeaders
-from ndoo.protocol import RECEIPT_SUBJECT, WORKFLOW_CHECK
+from ndoo.protocol import HANDSHAKE_EVERY, RECEIPT_SUBJECT, WORKFLOW_CHECK
 
-_HANDSHAKE_EVERY: Final = timedelta(hours=24)
 _REAL_PAUSE: Final = 300.0
 """Seconds between two looks into an inbox of the real MESH (mesh-api.md section 2, rate rules)."""
 
@@ -30,7 +30,7 @@ async def greet(mailbox: Mailbox, journal: Journal) -> None:
     """
     visits = await asyncio.to_thread(journal.visits, mailbox.url, mailbox.mailbox_id)
     last = visits.shook_hands_at
-    if last is None or not _NO_PAUSE <= journal.now() - last < _HANDSHAKE_EVERY:
+    if last is None or not _NO_PAUSE <= journal.now() - last < HANDSHAKE_EVERY:
         await mailbox.handshake()
         await asyncio.to_thread(journal.shook_hands, mailbox.url, mailbox.mailbox_id)
 
@@ -107,7 +107,6 @@ class Inbox:
         self._pause = self._first
         self._owed = False
         self._has_tried = False
-        self._waiting = 0
 
     def owe_a_look(self) -> None:
         """A list was sent, after which the inbox is looked into at once (witness-tests.md, case 201)."""
@@ -142,14 +141,12 @@ class Inbox:
             raise
         self.failure = None
         self.looked = True
-        await self._tidy()
 
     async def _read(self) -> None:
         place = (self.mailbox.url, self.mailbox.mailbox_id)
         known = await asyncio.to_thread(self._journal.strangers, *place)
         found: dict[str, MessageHeaders] = {}
-        listed = 0
-        waiting = 0
+        listed = waiting = 0
         strangers: set[str] = set()
         async for page in self.mailbox.pages(workflow_filter=f"{WORKFLOW_CHECK}*"):
             waiting = page.approx_inbox_count or 0
@@ -161,13 +158,20 @@ class Inbox:
                     found[message_id] = self.messages[message_id]
                 elif (headers := await self._head(message_id)) is not None:
                     found[message_id] = headers
-        self.messages = found
-        strangers |= await asyncio.to_thread(self._strangers)
-        for message_id in strangers & found.keys():
-            del found[message_id]
+        recorded = await asyncio.to_thread(
+            self._journal.find, [headers.local_id for headers in found.values()]
+        )
+        strangers |= {
+            message_id
+            for message_id, headers in found.items()
+            if not headers.linked_message_id and headers.local_id not in recorded
+        }
         if strangers != known:
             await asyncio.to_thread(self._journal.set_strangers, *place, frozenset(strangers))
-        self._waiting = max(waiting, listed)
+        self.messages = {
+            message_id: headers for message_id, headers in found.items() if message_id not in strangers
+        }
+        await self._tidy(recorded, max(waiting, listed))
 
     async def _head(self, message_id: str) -> MessageHeaders | None:
         """Ask for headers; None for a message that is gone, or that must not keep the others from coming."""
@@ -176,40 +180,23 @@ class Inbox:
         except (MessageGone, MessageUnknown, RequestRefused, UnexpectedAnswer):
             return None
 
-    def _strangers(self) -> set[str]:
-        """Tell which messages have nothing to do with any submission from here, whatever its stage."""
-        return {
-            message_id
-            for message_id, headers in self.messages.items()
-            if not headers.linked_message_id
-            and (not headers.local_id or self._journal.find(headers.local_id) is None)
-        }
+    async def _tidy(self, recorded: Mapping[str, Submission], waiting: int) -> None:
+        """Acknowledge what is left of submissions that have ended, and count what is not ours.
 
-    async def _tidy(self) -> None:
-        """Acknowledge what is left of submissions that have ended, and count what is not ours."""
+        Args:
+            recorded: the submissions that messages name, by local id.
+            waiting: how many messages there are, of whatever workflow.
+        """
         pending = await asyncio.to_thread(self._journal.pending, self.mailbox.mailbox_id)
         ours = 0
         for headers in tuple(self.messages.values()):
             if any(classify(headers, submission) in _OURS for submission in pending):
                 ours += 1
-            elif await asyncio.to_thread(self._is_left_over, headers):
+            elif _is_left_over(headers, recorded.get(headers.local_id)):
                 ours += 1
                 with suppress(MeshError):
                     await self.acknowledge(headers.message_id)
-        self.others = max(0, self._waiting - ours)
-
-    def _is_left_over(self, headers: MessageHeaders) -> bool:
-        """Tell whether a process ended a submission over this message, and could not acknowledge it."""
-        recorded = self._journal.find(headers.local_id)
-        if recorded is None or recorded.stage not in (Stage.COLLECTED, Stage.FAILED):
-            return False
-        match classify(headers, recorded):
-            case Kind.RECEIPT | Kind.REPORT:
-                return True
-            case Kind.ANSWER:
-                return headers.message_id == recorded.answer_id
-            case _:
-                return False
+        self.others = max(0, waiting - ours)
 
     async def take_note(self, message_id: str) -> None:
         """Receive a message that is only to be known of, and acknowledge it (witness-tests.md, case 803).
@@ -233,3 +220,16 @@ class Inbox:
         """
         await self.mailbox.acknowledge(message_id)
         self.messages.pop(message_id, None)
+
+
+def _is_left_over(headers: MessageHeaders, recorded: Submission | None) -> bool:
+    """Tell whether a process ended a submission over this message, and could not acknowledge it."""
+    if recorded is None or recorded.stage not in (Stage.COLLECTED, Stage.FAILED):
+        return False
+    match classify(headers, recorded):
+        case Kind.RECEIPT | Kind.REPORT:
+            return True
+        case Kind.ANSWER:
+            return headers.message_id == recorded.answer_id
+        case _:
+            return False

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ndoo._answer_file import writing_errors
+from ndoo._delivery import find_sent
 from ndoo._preparing import ListSummary, prepare_list
-from ndoo.errors import ConfigError, LocalIdTaken, MeshError, MessageUnknown, RequestRefused
+from ndoo.errors import ConfigError, LocalIdTaken, MeshError, RequestRefused
 from ndoo.filtering import refuse_other_kind
 from ndoo.journal import Draft, Form, Journal, Submission
 from ndoo.lists import NumberRule
@@ -17,8 +18,6 @@ from ndoo.mailbox import Mailbox
 from ndoo.progress import Progress
 
 _MOST_ASKED: Final = 14
-_SEVERAL: Final = 300
-"""Status of tracking a local id that several messages have (mesh-api.md section 14)."""
 
 
 def choose_form(source: Path, output: Path) -> Form:
@@ -109,10 +108,7 @@ async def take_local_id(mailbox: Mailbox, journal: Journal, draft: Draft, part: 
 
 async def _was_used(mailbox: Mailbox, local_id: str) -> bool:
     try:
-        await mailbox.track(local_id=local_id)
-    except MessageUnknown:
+        return await find_sent(mailbox, local_id) is not None
+    except RequestRefused:
+        # The official text promises no 404 here, so a refusal is a "no" too.
         return False
-    except RequestRefused as error:
-        # The official text promises no 404 here, so any other refusal is a "no" too.
-        return error.status == _SEVERAL
-    return True

@@ -30,9 +30,9 @@ from ndoo._waiting import Waiting, refuse_ended
 from ndoo.errors import ConfigError, MeshError, MessageGone, MessageUnknown
 from ndoo.filtering import FilterSummary
 from ndoo.journal import Draft, Form, Journal, Stage, Submission
-from ndoo.lists import NumberRule
+from ndoo.lists import RECORD_BYTES, NumberRule
 from ndoo.mailbox import Mailbox
-from ndoo.output import open_part
+from ndoo.output import absolute, open_part
 from ndoo.progress import SILENT, Progress
 from ndoo.protocol import WORKFLOW_CACHE, WORKFLOW_CHECK
 
@@ -40,7 +40,6 @@ __all__ = ["CheckResult", "Form", "Inbox", "Service", "check_opt_outs", "choose_
 
 SUBJECT: Final = "NDOO_CHECK"
 """``Mex-Subject`` of submissions: with another character than letters, digits, - and _ no reply comes."""
-
 
 _COMPRESS_FROM: Final = 1_000_000
 """Lists of more bytes than this are compressed on the way: ten million numbers to about half."""
@@ -188,7 +187,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
         CheckError: the list did not arrive; or the server's answer was lost, and it cannot be asked now.
             The text says which; in the latter case :func:`collect` finds out.
     """
-    source, output = _absolute(source), _absolute(output)
+    source, output = absolute(source), absolute(output)
     form = form or choose_form(source, output)
     await asyncio.to_thread(check_output, source, output, force or renew)
     with open_part(journal.folder / f"{mailbox.mailbox_id}.dat") as (file, part):
@@ -224,7 +223,7 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
             replace=force,
             renew=renew,
             chunk_size=mailbox.chunk_size,
-            compress=part.stat().st_size > _COMPRESS_FROM,
+            compress=prepared.records * RECORD_BYTES > _COMPRESS_FROM,
         )
         if sys.platform == "win32":
             file.close()  # a file that is open cannot be renamed there
@@ -238,11 +237,6 @@ async def submit(  # noqa: PLR0913 -- the optional ones are keywords
         await inbox.look()
         await Waiting(inbox, journal, submission, progress).take_receipt()
     return await asyncio.to_thread(journal.get, submission.local_id)
-
-
-def _absolute(path: Path) -> Path:
-    # Not resolve(): a name that is a link is to stay one.
-    return Path(os.path.abspath(path))  # noqa: PTH100 -- Path.absolute() would keep "..", unlike the user
 
 
 # -- collecting -------------------------------------------------------------------------------------

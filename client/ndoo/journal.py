@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -203,11 +203,12 @@ class Journal:
         with self._open() as connection:
             return _get(connection, local_id)
 
-    def find(self, local_id: str) -> Submission | None:
-        """Give one submission, or None where there is none of this local id."""
+    def find(self, local_ids: Iterable[str]) -> dict[str, Submission]:
+        """Give the submissions of these local ids, as far as there are any, by local id."""
         with self._open() as connection:
-            row = connection.execute(sql.GET, (local_id,)).fetchone()
-            return _from_row(row) if row is not None else None
+            rows = (connection.execute(sql.GET, (local_id,)).fetchone() for local_id in set(local_ids))
+            found = (_from_row(row) for row in rows if row is not None)
+            return {submission.local_id: submission for submission in found}
 
     def pending(self, mailbox: str | None = None, url: str | None = None) -> tuple[Submission, ...]:
         """List the submissions that are not finished, oldest first; of one mailbox or server, if given."""

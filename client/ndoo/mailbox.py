@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from ndoo import protocol
@@ -59,9 +59,6 @@ __all__ = [
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-_HANDSHAKE_EVERY: Final = timedelta(days=1)
 
 
 class Mailbox:
@@ -152,7 +149,7 @@ class Mailbox:
     async def handshake_if_due(self) -> None:
         """Shake hands unless that was done here within a day: MESH asks for one a day (section 2)."""
         last = self._shook_hands_at
-        if last is None or self._clock() - last >= _HANDSHAKE_EVERY:
+        if last is None or self._clock() - last >= protocol.HANDSHAKE_EVERY:
             await self.handshake()
 
     async def ping(self) -> dict[str, Any]:

@@ -135,6 +135,11 @@ def _prefix(path: Path) -> str:
     return f".ndoo-{sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
+def absolute(path: Path) -> Path:
+    """Give the whole name of a file: a link stays one, and ".." is taken as people mean it."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 -- Path.absolute() would keep ".."
+
+
 def sync_folder(folder: Path) -> None:
     """Make durable what names a folder holds: a new name is so only once its folder is."""
     if sys.platform == "win32":  # folders cannot be opened there, and renaming is durable

@@ -23,6 +23,9 @@ MAX_REQUEST_BYTES: Final = 100_000_000
 TOKEN_LIFETIME: Final = timedelta(hours=2)
 """How far a token's timestamp may lie from the server's time, either side (section 5)."""
 
+HANDSHAKE_EVERY: Final = timedelta(hours=24)
+"""How often a mailbox that is in use shakes hands (section 2, rate rules)."""
+
 INBOX_EXPIRY: Final = timedelta(days=5)
 """After this an uncollected message becomes undeliverable (section 20)."""
 

@@ -535,7 +535,7 @@ async def test_an_interrupted_refresh_is_finished_later(folder: Path, make_simul
 async def test_what_came_in_place_of_a_cache_is_not_replaced(
     folder: Path, make_simulator: MakeSimulator
 ) -> None:
-    """A file that is no cache any more when the answer is here stays, whoever collects, and the answer waits."""
+    """A file that is no cache any more when the answer is here stays, whoever collects; the answer waits."""
     simulator = await make_simulator(ndoo_reply_delay=timedelta(hours=1))
     desk = Desk(folder, simulator.url)
     desk.write_table()

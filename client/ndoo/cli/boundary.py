@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import sys
@@ -26,6 +25,7 @@ from ndoo.cli.log import Context, Level, RunLog, where
 from ndoo.cli.running import stoppable
 from ndoo.cli.show import RUN, mask, one_line, show_error, write_json
 from ndoo.errors import AnswerPending, ColumnError, ConfigError, InvalidNumbers, MailboxBusy, NdooError
+from ndoo.output import NO_SPACE
 
 SUBMITTING: Final = frozenset({"check", "submit", "collect", "cache refresh"})
 """Commands that may be stopped while a list is away."""
@@ -38,7 +38,6 @@ _ROOT_OPTIONS: Final = {
 }
 """Options that go before the command, each as it may be given."""
 
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DISK_TROUBLE: Final = (5, 10, 13)
 """SQLite's codes for a database that is locked, a disk that fails, and one that is full."""
 
@@ -102,7 +101,7 @@ def system_failed(error: OSError) -> SystemFailed:
 def exit_code(error: NdooError) -> ExitCode:
     """Give the exit code of an expected error."""
     match error:
-        case ConfigError(__cause__=OSError(errno=number)) if number in _NO_SPACE:
+        case ConfigError(__cause__=OSError(errno=number)) if number in NO_SPACE:
             return ExitCode.FAILED
         case ConfigError(__cause__=cause) if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DISK_TROUBLE:
             return ExitCode.FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from ndoo.cli.boundary import ExitCode
 from ndoo.cli.cache_state import CacheState
 from ndoo.cli.clock import Clock, clock_of
 from ndoo.cli.results import result_fields, show_result
-from ndoo.cli.round_trips import Order, check_list, collect_lists, journal_of
+from ndoo.cli.round_trips import Order, awaited, check_list, collect_lists, journal_of
 from ndoo.cli.show import RUN, note, show_error, show_facts, show_table, write_json
 from ndoo.errors import CacheError
 
@@ -112,11 +111,10 @@ def _underway(settings: Settings, target: Path) -> Submission | None:
     """Give the last refresh of this cache that was submitted and not collected yet."""
     from ndoo.journal import Form
 
-    wanted = os.path.abspath(target)  # noqa: PTH100 -- as at the submission: a name that is a link stays one
     pending = [
         each
-        for each in journal_of(settings).pending(settings.mailbox, settings.url)
-        if each.form is Form.CACHE and str(each.output) == wanted
+        for each in awaited(journal_of(settings), target)
+        if each.form is Form.CACHE and (each.mailbox, each.url) == (settings.mailbox, settings.url)
     ]
     return pending[-1] if pending else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -25,6 +24,7 @@ from ndoo.cli.round_trips import (
 )
 from ndoo.cli.show import near, note, noun, show_error, show_facts, show_table, write_json
 from ndoo.errors import NdooError
+from ndoo.output import absolute
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
@@ -158,9 +158,8 @@ def collect(
     settings = options.settings_of(ctx)
     wanted = wanted_lists(settings, local_id, quiet=quiet)
     if output is not None:
-        # As at the submission: a name that is a link stays one.
-        absolute = Path(os.path.abspath(output))  # noqa: PTH100 -- Path.absolute() would keep ".."
-        wanted = tuple(replace(submission, output=absolute) for submission in wanted)
+        elsewhere = absolute(output)
+        wanted = tuple(replace(submission, output=elsewhere) for submission in wanted)
     collection = collect_lists(ctx, wanted, timeout or 0.0, force=force, quiet=quiet, json=json)
     if local_id is not None and collection.errors:
         raise collection.errors[0]
@@ -213,7 +212,7 @@ def _show_collection(collection: Collection, *, json: bool, quiet: bool, debug: 
             if number and not quiet:
                 typer.echo()
             show_result(result, json=False, quiet=quiet)
-    for error in reversed(collection.errors):
+    for error in collection.errors:
         if isinstance(error, NdooError):
             show_error([str(error)])
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from ndoo.errors import (
     NotDelivered,
     OutputExists,
 )
+from ndoo.output import absolute
 
 if TYPE_CHECKING:
     from ndoo.check import CheckResult, Inbox
@@ -99,15 +99,20 @@ def _refuse_awaited(journal: Journal, output: Path) -> None:
     Raises:
         CheckError: it is; the text says of which list.
     """
-    wanted = os.path.abspath(output)  # noqa: PTH100 -- a name that is a link is to stay one
-    for earlier in journal.pending():
-        if str(earlier.output) == wanted:
-            when = moment(earlier.sent_at or earlier.prepared_at)
-            raise CheckError(
-                earlier.local_id,
-                f"{output} is still awaited from {earlier.local_id}, submitted {when}: 'ndoo collect' "
-                "fetches it, or name another output with -o to send the list again",
-            )
+    if pending := awaited(journal, output):
+        earlier = pending[0]
+        when = moment(earlier.sent_at or earlier.prepared_at)
+        raise CheckError(
+            earlier.local_id,
+            f"{output} is still awaited from {earlier.local_id}, submitted {when}: 'ndoo collect' "
+            "fetches it, or name another output with -o to send the list again",
+        )
+
+
+def awaited(journal: Journal, output: Path) -> list[Submission]:
+    """Give the submissions whose answers are to become an output, oldest first."""
+    wanted = absolute(output)
+    return [submission for submission in journal.pending() if submission.output == wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +137,9 @@ class Collection:
 
     @property
     def errors(self) -> list[Exception]:
-        """Whatever kept a list from being collected; defects first."""
-        failures = [failure.error for failure in self.failed]
-        return [*sorted(failures, key=lambda error: isinstance(error, NdooError)), *self.pending]
+        """Whatever kept a list from being collected; defects last."""
+        errors = [*(failure.error for failure in self.failed), *self.pending]
+        return sorted(errors, key=lambda error: not isinstance(error, NdooError))
 
     @property
     def exit_code(self) -> ExitCode:
