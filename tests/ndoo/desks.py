@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import re
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processes import COLOURS, NOWHERE, running_command
 from typer.testing import CliRunner
 
 from ndoo.cli import app
@@ -21,13 +19,6 @@ from ndoo.lists import generate
 
 NUMBERS = [int(number) for number in next(generate(20, seed=3))]
 OPTED_OUT = NUMBERS[4]
-NOWHERE = "http://127.0.0.1:9"
-"""Nothing answers there: what is refused before it is sent is refused without a connection."""
-
-FORCING = {"FORCE_COLOR", "TTY_COMPATIBLE", "GITHUB_ACTIONS", "PY_COLORS"}
-"""Variables that ask for colours also where the output is no terminal."""
-
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +69,11 @@ class Desk:
         # Where the environment asks for colours (FORCE_COLOR), help comes with them.
         return Ran(result.exit_code, COLOURS.sub("", result.stdout), COLOURS.sub("", result.stderr))
 
-    @contextlib.asynccontextmanager
-    async def running(self, *arguments: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    def running(
+        self, *arguments: str, **variables: str
+    ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Start the command as a process."""
-        kept = {name: value for name, value in os.environ.items() if name not in FORCING}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "ndoo",
-            *arguments,
-            cwd=self.folder,
-            env=kept | self.variables | variables,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        return running_command("ndoo", arguments, self.folder, self.variables | variables)
 
     async def run(self, *arguments: str, **variables: str) -> Ran:
         """Run the command as a process of its own, while this one may be the server."""

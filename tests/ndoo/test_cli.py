@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from desks import NOWHERE, NUMBERS, OPTED_OUT, Desk, Ran, ended, facts
+from desks import NUMBERS, OPTED_OUT, Desk, Ran, ended, facts
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import NOWHERE
 from support import MakeSimulator, Simulator
 from typer.testing import CliRunner
 

@@ -17,9 +17,10 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
-from desks import FORCING, Desk
+from desks import Desk
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import FORCING
 from rich.console import Console
 from support import MakeSimulator
 

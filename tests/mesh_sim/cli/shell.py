@@ -8,22 +8,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from processes import COLOURS, NOWHERE, running_command
 from typer.testing import CliRunner
 
 from mesh_sim.cli import app
-
-NOWHERE: Final = "http://127.0.0.1:9"
-"""Nothing answers there: what is refused before it is sent is refused without a connection."""
-
-FORCING: Final = {"FORCE_COLOR", "TTY_COMPATIBLE", "GITHUB_ACTIONS", "PY_COLORS"}
-"""Variables that ask for colours also where the output is no terminal."""
-
-COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +92,11 @@ class Shell:
         )
         return await ended(process)
 
-    @contextlib.asynccontextmanager
-    async def running(self, *arguments: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    def running(
+        self, *arguments: str, **variables: str
+    ) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Start the command as a process, and end it if it has not ended by itself."""
-        kept = {name: value for name, value in os.environ.items() if name not in FORCING}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "mesh_sim",
-            *arguments,
-            cwd=self.folder,
-            env=kept | self._environment(variables),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.communicate()
+        return running_command("mesh_sim", arguments, self.folder, self._environment(variables))
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ran:

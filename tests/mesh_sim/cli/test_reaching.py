@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import client_exceptions, web
-from shell import NOWHERE, Shell
+from processes import NOWHERE
+from shell import Shell
 from support import MakeSimulator, Simulator
 
 from mesh_sim import control
