@@ -49,9 +49,8 @@ async def fetch(
                 await _reject(mailbox, journal, local_id, answer_id)
             numbers = await asyncio.to_thread(body.finish, target.password)
         except NotAnAnswer as error:
-            if body.size:
-                await asyncio.to_thread(body.keep, aside)
-            raise _refused(submission, answer_id, str(error), aside if body.size else None) from error
+            await asyncio.to_thread(body.keep, aside)
+            raise _refused(submission, answer_id, str(error), aside) from error
         except MessageGone as error:
             if submission.stage is Stage.WRITTEN:
                 text = f"its answer was collected, and {submission.output} is not there any more"
@@ -81,11 +80,10 @@ def _recognise(headers: MessageHeaders, submission: Submission) -> None:
         raise NotAnAnswer("is not what it was announced as")
 
 
-def _refused(submission: Submission, answer_id: str, reason: str, aside: Path | None) -> UnexpectedAnswer:
-    kept = f", and its content is kept in {aside} for you to look at" if aside is not None else ""
+def _refused(submission: Submission, answer_id: str, reason: str, aside: Path) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         f"message {answer_id}, the answer to {submission.local_id}, {reason}; no output was written, and the "
-        f"message is still in the inbox{kept}",
+        f"message is still in the inbox, and its content is kept in {aside} for you to look at",
         mailbox=submission.mailbox,
         message_id=answer_id,
     )

@@ -117,6 +117,8 @@ async def test_an_answer_that_went_wrong_on_the_way_is_refused(
         assert answer.status == 202
     with pytest.raises(UnexpectedAnswer, match=reason):
         await world.collect(submission)
+    with pytest.raises(UnexpectedAnswer, match="was looked at before and refused"):
+        await world.collect(submission)
     assert not (world.folder / "out.dat").exists()
 
 
