@@ -104,7 +104,10 @@ class BodyTooLarge(ExchangeError):
     """More than 100 MB in one request (section 2)."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"Request body is larger than {limit} bytes; send it in chunks")
+        super().__init__(
+            f"Request body is larger than {limit} bytes; send it in chunks",
+            why=f"the body is larger than {limit} bytes (MESH_SIM_MAX_REQUEST_BYTES)",
+        )
 
 
 class Ambiguous(ExchangeError):

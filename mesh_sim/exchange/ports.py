@@ -80,15 +80,18 @@ class MessageStore(Protocol):
             IllegalStep: the message is no longer uploading.
         """
 
-    async def acknowledge(self, message_id: str, *, at: datetime) -> Message:
+    async def acknowledge(self, message: Message, *, at: datetime) -> Message:
         """Take an accepted message out of its inbox.
 
         Raises:
-            IllegalStep: the message is not accepted.
+            IllegalStep: the message is not accepted, or is not any more.
         """
 
     async def message(self, message_id: str) -> Message | None:
         """Give one message, or None."""
+
+    async def message_with_chunk(self, message_id: str, number: int) -> tuple[Message, Chunk | None] | None:
+        """Give one message and one of its chunks, or None for each that is not there."""
 
     async def chunk(self, message_id: str, number: int) -> Chunk | None:
         """Give one chunk, or None."""

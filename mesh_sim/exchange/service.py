@@ -24,8 +24,9 @@ from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.exchange.filters import WorkflowFilter
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType, Stored, new_message_id
 from mesh_sim.exchange.ports import Listed, MessageStore, PayloadStore
+from mesh_sim.exchange.room import INBOX_FULL, Room
 from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
-from ndoo.protocol import INBOX_EXPIRY, MAX_REQUEST_BYTES, ChunkRange, Codes
+from ndoo.protocol import INBOX_EXPIRY, MAX_CHUNKS, MAX_REQUEST_BYTES, ChunkRange, Codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Rules:
 
     inbox_expiry: timedelta = INBOX_EXPIRY
     max_request_bytes: int | None = MAX_REQUEST_BYTES
+    max_inbox: int | None = None
+    """How many messages may wait in an inbox before sends to it are refused."""
     need_all_chunks: bool = True
     download_once: bool = True
 
@@ -65,6 +68,7 @@ class Exchange:
         self._messages = messages
         self._payloads = payloads
         self._now = now
+        self._room = Room(rules.max_inbox, messages.waiting)
 
     def now(self) -> datetime:
         """Give the simulated time, in UTC."""
@@ -85,6 +89,10 @@ class Exchange:
             StorageFailed: it could not be kept.
         """
         chunks = check(draft, sender, self.directory)
+        if not await self._room.take(draft.recipient):
+            raise draft.refused(
+                INBOX_FULL, f"{self.rules.max_inbox} messages wait there (MESH_SIM_MAX_INBOX)"
+            )
         body, size = await take_in(blocks, self._payloads, self.rules.max_request_bytes)
         if size == 0:
             raise draft.refused(Codes.DATA_MISSING, "the body is empty")
@@ -200,9 +208,11 @@ class Exchange:
         Raises:
             NotFound, Forbidden, Gone: by the table of section 8.
         """
-        message = await self._messages.message(message_id)
-        if message is None:
+        # A path may hold a number that no database takes.
+        found = await self._messages.message_with_chunk(message_id, min(number, MAX_CHUNKS + 1))
+        if found is None:
             raise NotFound(Codes.MESSAGE_UNKNOWN)
+        message, chunk = found
         if message.recipient != mailbox.mailbox_id:
             raise Forbidden(why="only the recipient may download a message")
         if not message.in_inbox:
@@ -210,9 +220,6 @@ class Exchange:
         self._check_available(message)
         if message.message_type is MessageType.REPORT:
             return message, Chunk(number, 0, Inline(b""))
-        # The comparison first: a path may hold a number that no database takes.
-        within = number <= message.total_chunks
-        chunk = await self._messages.chunk(message_id, number) if within else None
         if chunk is None:
             raise NotFound(Codes.MESSAGE_UNKNOWN, why="no such chunk")
         return message, chunk
@@ -264,7 +271,7 @@ class Exchange:
             return
         now = self._now()
         try:
-            message = await self._messages.acknowledge(message_id, at=now)
+            message = await self._messages.acknowledge(message, at=now)
         except IllegalStep:  # another request was quicker; the outcome is the same
             return
         self.events.message(Kind.ACKNOWLEDGED, now, message)

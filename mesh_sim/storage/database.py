@@ -2,8 +2,8 @@
 
 An operation is an async function of one :class:`Transaction`, written once for every engine. On
 PostgreSQL it is awaited; on SQLite a thread runs it to its end without ever suspending, which is why an
-operation awaits nothing but its transaction. Statements use ``$1`` placeholders and the SQL both engines
-share.
+operation awaits nothing but its transaction. It may be run more than once, only the last time counting, and
+so changes nothing but the database. Statements use ``$1`` placeholders and the SQL both engines share.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class Database(Protocol):
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that changes nothing."""
 
-    async def write(self, operation: Operation[T]) -> T:
+    async def write(self, operation: Operation[T], *, short: bool = False) -> T:
         """Run an operation in a transaction of its own; if it raises, nothing of it stays.
+
+        ``short``: it is a handful of statements on a handful of rows.
 
         Raises:
             StorageFailed: the engine could not make it durable.

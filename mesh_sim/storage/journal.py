@@ -24,18 +24,14 @@ from typing import Any, Final, TypeVar
 from mesh_sim.clock import real_now
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.storage import sql
-from mesh_sim.storage.sqlite import closed_on_error, connect
+from mesh_sim.storage.connection import closed_on_error, connect
 from mesh_sim.storage.times import from_micros, micros
-from mesh_sim.witness.journal import Entry, JournalFilter
+from mesh_sim.witness.journal import LONGEST, MOST_ENTRIES, Entry, JournalFilter
 
 log = logging.getLogger("mesh_sim.storage")
 
 T = TypeVar("T")
 _Row = tuple[int | float | str, ...]
-
-MOST_ENTRIES: Final = 100_000
-LONGEST: Final = timedelta(days=7)
-"""How long entries are kept, in real time."""
 
 BATCH: Final = 500
 """So many entries are written at once, without waiting any longer."""

@@ -23,6 +23,10 @@ from ndoo.protocol import ErrorCode
 _NEVER: Final = 2**63 - 1
 """Later than any message."""
 
+# A dictionary finds a member several times faster than its class does, and every request reads a message.
+_TYPES: Final = {member.value: member for member in MessageType}
+_STATUSES: Final = {member.value: member for member in Status}
+
 _FILTERED_INBOX: Final = {
     Match.EQUALS: sql.INBOX_WORKFLOW,
     Match.BEGINS: sql.INBOX_WORKFLOW_BEGINS,
@@ -38,7 +42,7 @@ class SqlMessageStore:
 
     async def add(self, message: Message, chunks: Sequence[Chunk]) -> Message:
         """Keep a new message with the chunks it has so far; an accepted one gets its arrival position."""
-        return await self._database.write(lambda tx: insert(tx, message, chunks))
+        return await self._database.write(lambda tx: insert(tx, message, chunks), short=True)
 
     async def add_all(self, drafts: Sequence[tuple[Message, Sequence[Chunk]]]) -> Sequence[Message]:
         """Keep several new messages, all of them or none."""
@@ -51,16 +55,24 @@ class SqlMessageStore:
     async def add_chunk(self, message_id: str, chunk: Chunk, *, at: datetime, need_all: bool) -> Message:
         """Keep a further chunk, or one sent again; complete the message if it was the last one needed."""
         return await self._database.write(
-            lambda tx: add_chunk(tx, message_id, chunk, at=at, need_all=need_all)
+            lambda tx: add_chunk(tx, message_id, chunk, at=at, need_all=need_all), short=True
         )
 
-    async def acknowledge(self, message_id: str, *, at: datetime) -> Message:
+    async def acknowledge(self, message: Message, *, at: datetime) -> Message:
         """Take an accepted message out of its inbox."""
-        return await self._database.write(lambda tx: acknowledge(tx, message_id, at))
+        return await self._database.write(lambda tx: acknowledge(tx, message, at), short=True)
 
     async def message(self, message_id: str) -> Message | None:
         """Give one message, or None."""
         return await self._database.read(lambda tx: fetch(tx, message_id))
+
+    async def message_with_chunk(self, message_id: str, number: int) -> tuple[Message, Chunk | None] | None:
+        """Give one message and one of its chunks, or None for each that is not there."""
+        row = await self._database.read(lambda tx: tx.fetch_row(sql.MESSAGE_WITH_CHUNK, message_id, number))
+        if row is None:
+            return None
+        chunk = row[sql.MESSAGE_WIDTH :]
+        return as_message(row), None if chunk[0] is None else _as_chunk(chunk)
 
     async def chunk(self, message_id: str, number: int) -> Chunk | None:
         """Give one chunk, or None."""
@@ -193,18 +205,22 @@ async def add_chunk(
     return message
 
 
-async def acknowledge(tx: Transaction, message_id: str, at: datetime) -> Message:
-    """Take an accepted message out of its inbox.
+async def acknowledge(tx: Transaction, message: Message, at: datetime) -> Message:
+    """Take an accepted message out of its inbox; it may have been read before the transaction.
 
     Raises:
-        IllegalStep: the message is unknown or not accepted.
+        IllegalStep: the message is not accepted, or is not any more.
     """
-    message = await _expect(tx, message_id, Step.ACKNOWLEDGE)
-    message = replace(message, status=advance(message.status, Step.ACKNOWLEDGE), acknowledged_at=at)
-    await tx.execute(sql.SET_ACKNOWLEDGED, message_id, message.status.value, micros(at))
-    if message.in_inbox:
+    status = advance(message.status, Step.ACKNOWLEDGE)
+    row = await tx.fetch_row(
+        sql.SET_ACKNOWLEDGED, message.message_id, status.value, micros(at), message.status.value
+    )
+    if row is None:
+        now = await fetch(tx, message.message_id)
+        raise IllegalStep(now.status if now else None, Step.ACKNOWLEDGE)
+    if row[0]:
         await tx.execute(sql.LEAVE, message.recipient)
-    return message
+    return replace(message, status=status, acknowledged_at=at)
 
 
 async def fetch(tx: Transaction, message_id: str) -> Message | None:
@@ -216,8 +232,10 @@ async def fetch(tx: Transaction, message_id: str) -> Message | None:
 async def fetch_chunk(tx: Transaction, message_id: str, number: int) -> Chunk | None:
     """Give one chunk, or None."""
     row = await tx.fetch_row(sql.CHUNK, message_id, number)
-    if row is None:
-        return None
+    return None if row is None else _as_chunk(row)
+
+
+def _as_chunk(row: Row) -> Chunk:
     number, size, inline, payload_key = row
     return Chunk(number, size, Stored(payload_key) if inline is None else Inline(bytes(inline)))
 
@@ -250,11 +268,11 @@ def as_message(row: Row) -> Message:
         failure = Failure(ErrorCode(row[22], row[23], row[24]), from_micros(int(row[21])), row[25])
     return Message(
         message_id=row[0],
-        message_type=MessageType(row[1]),
+        message_type=_TYPES[row[1]],
         sender=row[2],
         recipient=row[3],
         workflow_id=row[4],
-        status=Status(row[5]),
+        status=_STATUSES[row[5]],
         total_chunks=row[6],
         created_at=from_micros(int(row[7])),
         metadata=Metadata(

@@ -105,6 +105,7 @@ MESSAGE_COLUMNS: Final = (
     "file_size, position, accepted_at, acknowledged_at, failed_at, failure_event, failure_code, "
     "failure_text, linked_message_id, intended_recipient, in_inbox, in_outbox"
 )
+MESSAGE_WIDTH: Final = MESSAGE_COLUMNS.count(",") + 1
 
 INSERT_MESSAGE: Final = f"""
     INSERT INTO messages ({MESSAGE_COLUMNS}, chunks_here, bytes_here)
@@ -153,7 +154,11 @@ def find_messages(columns: Sequence[str]) -> str:
 SET_ACCEPTED: Final = """
     UPDATE messages SET status = $2, file_size = $3, position = $4, accepted_at = $5 WHERE message_id = $1
 """
-SET_ACKNOWLEDGED: Final = "UPDATE messages SET status = $2, acknowledged_at = $3 WHERE message_id = $1"
+# Only from the status it is expected in: no other request can have been quicker.
+SET_ACKNOWLEDGED: Final = """
+    UPDATE messages SET status = $2, acknowledged_at = $3 WHERE message_id = $1 AND status = $4
+    RETURNING in_inbox
+"""
 SET_STATUS: Final = """
     UPDATE messages
     SET status = $2, file_size = $3, position = $4, accepted_at = $5, acknowledged_at = $6, failed_at = $7,
@@ -168,6 +173,12 @@ PUT_CHUNK: Final = """
     DO UPDATE SET size = excluded.size, inline = excluded.inline, payload_key = excluded.payload_key
 """
 CHUNK: Final = "SELECT number, size, inline, payload_key FROM chunks WHERE message_id = $1 AND number = $2"
+MESSAGE_WITH_CHUNK: Final = f"""
+    SELECT {", ".join("m." + column for column in MESSAGE_COLUMNS.split(", "))},
+        c.number, c.size, c.inline, c.payload_key
+    FROM messages m LEFT JOIN chunks c ON c.message_id = m.message_id AND c.number = $2
+    WHERE m.message_id = $1
+"""
 # Counted as they come: adding a chunk costs the same at the first and at the last.
 COUNT_CHUNK: Final = """
     UPDATE messages SET chunks_here = chunks_here + $2, bytes_here = bytes_here + $3 WHERE message_id = $1

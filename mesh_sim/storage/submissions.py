@@ -94,7 +94,8 @@ class SqlSubmissions:
         message_id = claim.message.message_id
 
         async def conclude(tx: Transaction) -> bool:
-            waits = await _waits(tx, message_id)
+            message = await fetch(tx, message_id)
+            waits = message is not None and message.status is Status.ACCEPTED
             final = conclusion if waits else Conclusion(Outcome.GONE, conclusion.at, _LEFT)
             changed = await tx.execute(
                 sql.SET_FINISHED,
@@ -108,9 +109,9 @@ class SqlSubmissions:
                 final.answer.message.message_id if final.answer else "",
                 micros(final.at),
             )
-            if not changed or not waits:
+            if not changed or message is None or not waits:
                 return False
-            await acknowledge(tx, message_id, final.at)
+            await acknowledge(tx, message, final.at)
             for reply in (final.receipt, final.answer):
                 if reply is not None:
                     await insert(tx, reply.message, reply.chunks)

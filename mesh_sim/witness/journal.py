@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 BROKEN: Final = 0
 """The status of a request whose connection broke before it was answered."""
+
+MOST_ENTRIES: Final = 100_000
+"""How many entries are kept, unless a setting says otherwise."""
+LONGEST: Final = timedelta(days=7)
+"""How long entries are kept, in real time, unless a setting says otherwise."""
 
 MAX_MAILBOX: Final = 40
 MAX_METHOD: Final = 20

@@ -343,7 +343,7 @@ async def test_submission_that_left_the_inbox_meanwhile_is_not_answered(
     slow = world.with_terms(reply_delay=timedelta(minutes=40))
     sent = await slow.submit(records(NUMBERS[:3]))
     await slow.work()
-    await slow.messages.acknowledge(sent.message_id, at=slow.clock.now())
+    await slow.messages.acknowledge(sent, at=slow.clock.now())
     slow.clock.advance(timedelta(minutes=40))
     await slow.work()
     assert "gets no reply: the submission left the inbox before it was answered" in caplog.text
@@ -359,7 +359,7 @@ async def test_submission_that_left_the_inbox_gets_no_receipt(world: World) -> N
     slow = world.with_terms(reply_delay=timedelta(minutes=40))
     sent = await slow.submit(records(NUMBERS[:3]))
     (claim,) = await slow.claim()
-    await slow.messages.acknowledge(sent.message_id, at=slow.clock.now())
+    await slow.messages.acknowledge(sent, at=slow.clock.now())
     with pytest.raises(ClaimLost):
         await slow.service().handle(claim, kept)
     assert await slow.replies() == []

@@ -18,7 +18,6 @@ from mesh_sim.storage.files import FilePayloads
 from mesh_sim.storage.messages import SqlMessageStore
 from mesh_sim.storage.sqlite import SqliteDatabase
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
-from mesh_sim.storage.tokens import SqliteTokens
 from mesh_sim.storage.upkeep import SqlMessageUpkeep
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -175,31 +174,3 @@ async def test_a_complete_message_takes_no_more_chunks(database: SqliteDatabase)
     kept = await store.chunk("M1", 2)
     assert kept is not None
     assert kept.body == Inline(b"b")
-
-
-def _at(minute: int) -> datetime:
-    return datetime.fromtimestamp(60 * minute + 30, UTC)
-
-
-async def test_tokens_are_remembered_and_forgotten(tmp_path: Path) -> None:
-    """A token is good once, over a restart too, and is forgotten when it is too old to be accepted."""
-    tokens = SqliteTokens(tmp_path / "tokens.db")
-    assert await tokens.use(b"one", minute=1000, now=_at(1000)) is None
-    assert await tokens.use(b"one", minute=1000, now=_at(1001)) == _at(1000)
-    assert await tokens.use(b"two", minute=1000, now=_at(1001)) is None
-    tokens.close()
-    tokens = SqliteTokens(tmp_path / "tokens.db")
-    assert await tokens.use(b"one", minute=1000, now=_at(1119)) == _at(1000)
-    assert await tokens.use(b"three", minute=1500, now=_at(1500)) is None
-    assert await tokens.use(b"one", minute=1000, now=_at(1500)) is None
-    tokens.close()
-
-
-async def test_a_token_given_back_is_as_new(tmp_path: Path) -> None:
-    """A token whose request came to nothing is good again, and its first use is then the next one."""
-    tokens = SqliteTokens(tmp_path / "tokens.db")
-    assert await tokens.use(b"one", minute=1000, now=_at(1000)) is None
-    await tokens.forget(b"one", minute=1000)
-    assert await tokens.use(b"one", minute=1000, now=_at(1002)) is None
-    assert await tokens.use(b"one", minute=1000, now=_at(1003)) == _at(1002)
-    tokens.close()

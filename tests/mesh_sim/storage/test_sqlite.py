@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mesh_sim.exchange.errors import StorageFailed
-from mesh_sim.storage import sql
+from mesh_sim.storage import checkpoints, sql
 from mesh_sim.storage.database import Transaction
 from mesh_sim.storage.sqlite import OtherSchema, SqliteDatabase
 
@@ -35,7 +35,13 @@ async def _count(database: SqliteDatabase) -> int:
     return int(row[0])
 
 
-async def test_operations_waiting_together_share_a_commit(tmp_path: Path, database: SqliteDatabase) -> None:
+lengths = pytest.mark.parametrize("short", [True, False], ids=["short", "long"])
+
+
+@lengths
+async def test_operations_waiting_together_share_a_commit(
+    tmp_path: Path, database: SqliteDatabase, short: bool
+) -> None:
     """A hundred writes at once take far fewer commits than a hundred, and all of them are there."""
     watcher = sqlite3.connect(tmp_path / "notes.db", isolation_level=None, check_same_thread=False)
     seen: set[int] = set()
@@ -47,29 +53,56 @@ async def test_operations_waiting_together_share_a_commit(tmp_path: Path, databa
 
     with closing(watcher):
         await asyncio.gather(
-            *(database.write(lambda tx, number=number: insert(tx, number)) for number in range(100))
+            *(
+                database.write(lambda tx, number=number: insert(tx, number), short=short)
+                for number in range(100)
+            )
         )
     assert await _count(database) == 100
     assert len(seen) < 50
 
 
-async def test_a_failed_operation_leaves_nothing_and_spares_the_others(database: SqliteDatabase) -> None:
+@lengths
+async def test_a_failed_operation_leaves_nothing_and_spares_the_others(
+    database: SqliteDatabase, short: bool
+) -> None:
     """Of operations in one commit, the one that raises is undone whole, alone."""
 
     async def insert_then_raise(tx: Transaction) -> None:
         await tx.execute(INSERT, 1, "gone")
         raise LookupError("no")
 
-    async def insert(tx: Transaction) -> int:
-        return await tx.execute(INSERT, 2, "kept")
+    async def raise_at_once(_tx: Transaction) -> None:
+        raise LookupError("not this either")
+
+    async def insert(tx: Transaction, number: int) -> int:
+        return await tx.execute(INSERT, number, "kept")
 
     outcomes = await asyncio.gather(
-        database.write(insert_then_raise), database.write(insert), return_exceptions=True
+        database.write(lambda tx: insert(tx, 2), short=short),
+        database.write(insert_then_raise, short=short),
+        database.write(raise_at_once, short=short),
+        database.write(lambda tx: insert(tx, 3), short=short),
+        return_exceptions=True,
     )
-    assert isinstance(outcomes[0], LookupError)
-    assert outcomes[1] == 1
+    assert [type(outcome) for outcome in outcomes] == [int, LookupError, LookupError, int]
     rows = await database.read(lambda tx: tx.fetch("SELECT id, text FROM notes"))
-    assert [tuple(row) for row in rows] == [(2, "kept")]
+    assert [tuple(row) for row in rows] == [(2, "kept"), (3, "kept")]
+
+
+async def test_long_and_short_operations_come_in_their_order(database: SqliteDatabase) -> None:
+    """Whichever thread runs them, operations see what was written before them."""
+
+    async def count_and_insert(tx: Transaction, number: int) -> int:
+        row = await tx.fetch_row("SELECT COUNT(*) FROM notes")
+        await tx.execute(INSERT, number, "x")
+        return int(row[0]) if row else -1
+
+    writes = [
+        database.write(lambda tx, number=number: count_and_insert(tx, number), short=number % 3 != 0)
+        for number in range(600)
+    ]
+    assert await asyncio.gather(*writes) == list(range(600))
 
 
 async def test_a_broken_constraint_is_raised_where_it_was_awaited(database: SqliteDatabase) -> None:
@@ -89,15 +122,18 @@ async def test_a_wrong_statement_says_that_storage_failed(database: SqliteDataba
     await database.write(lambda tx: tx.execute(INSERT, 1, "still works"))
 
 
+@lengths
 async def test_another_process_holding_the_file_is_waited_for(
-    tmp_path: Path, database: SqliteDatabase
+    tmp_path: Path, database: SqliteDatabase, short: bool
 ) -> None:
-    """A write waits while somebody else is in the middle of one, and then succeeds."""
+    """A write waits while somebody else is in the middle of one, holding up nothing else, and succeeds."""
     other = sqlite3.connect(tmp_path / "notes.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("INSERT INTO notes VALUES (7, 'theirs')")
-    write = asyncio.create_task(database.write(lambda tx: tx.execute(INSERT, 8, "ours")))
-    await asyncio.sleep(0)
+    write = asyncio.create_task(database.write(lambda tx: tx.execute(INSERT, 8, "ours"), short=short))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+        assert await _count(database) == 0
     assert not write.done()
     other.execute("COMMIT")
     other.close()
@@ -139,6 +175,31 @@ async def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         await SqliteDatabase(tmp_path / "data.db", ["CREATE TABLE IF NOT EXISTS t (n INTEGER)"], 3).close()
     with pytest.raises(OtherSchema, match="its schema is 3, ours 4"):
         SqliteDatabase(tmp_path / "data.db", [], 4)
+
+
+async def test_the_log_begins_anew_while_it_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write-ahead log moves into its file behind the writers' backs, so it does not grow for ever."""
+    monkeypatch.setattr(checkpoints, "EVERY_CHANGES", 50)
+    database = SqliteDatabase(tmp_path / "busy.db", SCHEMA)
+    try:
+        for number in range(2000):
+            await database.write(lambda tx, number=number: tx.execute(INSERT, number, "x"), short=True)
+        for number in (2000, 2001):  # the first may set out on one more
+            thread = database._commits._checkpoints._thread
+            assert thread is not None
+            await asyncio.to_thread(thread.join)
+            await database.write(lambda tx, number=number: tx.execute(INSERT, number, "x"), short=True)
+        with closing(sqlite3.connect(tmp_path / "busy.db")) as other:
+            _, frames, _ = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        assert 0 < frames < 1950, "2002 commits made a log of as many frames or more"
+        assert await _count(database) == 2002
+    finally:
+        await database.close()
+    with closing(sqlite3.connect(tmp_path / "busy.db")) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert file.execute("SELECT COUNT(*) FROM notes").fetchone() == (2002,)
 
 
 @pytest.mark.parametrize(
