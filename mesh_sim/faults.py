@@ -215,6 +215,11 @@ class Faults:
         """Give the rules with their counters, those included that are exhausted."""
         return tuple(watch.counted() for watch in self._watches.values())
 
+    @property
+    def in_force(self) -> bool:
+        """Whether there is any rule, exhausted or not."""
+        return bool(self._watches)
+
     def decide(self, operation: str, mailbox: str) -> FaultRule | None:
         """Count a call with every rule it matches, and give the first that acts on it.
 

@@ -56,7 +56,7 @@ class MessageHeaders:
             UnexpectedAnswer: the chunk range is not two numbers.
         """
 
-        def text(name: Header) -> str:
+        def text(name: str) -> str:
             return raw.get(name.lower(), "")
 
         return cls(

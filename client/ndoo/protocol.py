@@ -33,36 +33,36 @@ MIN_PAGE, DEFAULT_PAGE, MAX_PAGE = 10, 500, 5000
 """Limits of ``max_results`` on the inbox list (section 7)."""
 
 
-class Header(StrEnum):
+class Header:
     """Header names, as the official text writes them; they are compared case-insensitively."""
 
-    ADDRESS_TYPE = "Mex-AddressType"
-    CHUNK_RANGE = "Mex-Chunk-Range"
-    CLIENT_VERSION = "Mex-ClientVersion"
-    CONTENT_CHECKSUM = "Mex-Content-Checksum"
-    CONTENT_COMPRESSED = "Mex-Content-Compressed"
-    CONTENT_ENCRYPTED = "Mex-Content-Encrypted"
-    CONTENT_TYPE = "Mex-Content-Type"
-    FILE_NAME = "Mex-FileName"
-    FROM = "Mex-From"
-    LINKED_MESSAGE_ID = "Mex-LinkedMsgID"
-    LOCAL_ID = "Mex-LocalID"
-    MESSAGE_ID = "Mex-MessageID"
-    MESSAGE_TYPE = "Mex-MessageType"
-    OS_ARCHITECTURE = "Mex-OSArchitecture"
-    OS_NAME = "Mex-OSName"
-    OS_VERSION = "Mex-OSVersion"
-    PARTNER_ID = "Mex-PartnerID"
-    STATUS_CODE = "Mex-StatusCode"
-    STATUS_DESCRIPTION = "Mex-StatusDescription"
-    STATUS_EVENT = "Mex-StatusEvent"
-    STATUS_SUCCESS = "Mex-StatusSuccess"
-    STATUS_TIMESTAMP = "Mex-StatusTimestamp"
-    SUBJECT = "Mex-Subject"
-    TO = "Mex-To"
-    TOTAL_CHUNKS = "Mex-Total-Chunks"
-    VERSION = "Mex-Version"
-    WORKFLOW_ID = "Mex-WorkflowID"
+    ADDRESS_TYPE: Final = "Mex-AddressType"
+    CHUNK_RANGE: Final = "Mex-Chunk-Range"
+    CLIENT_VERSION: Final = "Mex-ClientVersion"
+    CONTENT_CHECKSUM: Final = "Mex-Content-Checksum"
+    CONTENT_COMPRESSED: Final = "Mex-Content-Compressed"
+    CONTENT_ENCRYPTED: Final = "Mex-Content-Encrypted"
+    CONTENT_TYPE: Final = "Mex-Content-Type"
+    FILE_NAME: Final = "Mex-FileName"
+    FROM: Final = "Mex-From"
+    LINKED_MESSAGE_ID: Final = "Mex-LinkedMsgID"
+    LOCAL_ID: Final = "Mex-LocalID"
+    MESSAGE_ID: Final = "Mex-MessageID"
+    MESSAGE_TYPE: Final = "Mex-MessageType"
+    OS_ARCHITECTURE: Final = "Mex-OSArchitecture"
+    OS_NAME: Final = "Mex-OSName"
+    OS_VERSION: Final = "Mex-OSVersion"
+    PARTNER_ID: Final = "Mex-PartnerID"
+    STATUS_CODE: Final = "Mex-StatusCode"
+    STATUS_DESCRIPTION: Final = "Mex-StatusDescription"
+    STATUS_EVENT: Final = "Mex-StatusEvent"
+    STATUS_SUCCESS: Final = "Mex-StatusSuccess"
+    STATUS_TIMESTAMP: Final = "Mex-StatusTimestamp"
+    SUBJECT: Final = "Mex-Subject"
+    TO: Final = "Mex-To"
+    TOTAL_CHUNKS: Final = "Mex-Total-Chunks"
+    VERSION: Final = "Mex-Version"
+    WORKFLOW_ID: Final = "Mex-WorkflowID"
 
 
 # -- addresses (section 2) -------------------------------------------------------------------------
@@ -180,8 +180,12 @@ class Token:
             raise TokenError(TokenFault.MALFORMED)
         return cls(*parts)
 
-    def verify(self, password: str, shared_key: str, *, now: datetime, any_time: bool = False) -> None:
+    def verify(
+        self, password: str, shared_key: str, *, now: datetime, any_time: bool = False
+    ) -> datetime | None:
         """Check hash and age against real time ``now``; ``any_time`` skips the age.
+
+        Gives the minute the token says it was made, as :meth:`made_at` does.
 
         The hash is compared in constant time and in either letter case.
 
@@ -194,18 +198,20 @@ class Token:
         given = self.signature.lower().encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(expected.encode(), given):
             raise TokenError(TokenFault.WRONG_HASH)
-        if any_time:
-            return
         made = self.made_at()
-        if made is None or abs(now - made) > TOKEN_LIFETIME:
+        if not any_time and (made is None or abs(now - made) > TOKEN_LIFETIME):
             raise TokenError(TokenFault.STALE)
+        return made
 
     def made_at(self) -> datetime | None:
         """Give the minute the token says it was made, or None where that is no ``yyyyMMddHHmm``."""
-        if not _MINUTE.fullmatch(self.timestamp):
+        parts = _MINUTE.fullmatch(self.timestamp)
+        if parts is None:
             return None
         try:
-            return datetime.strptime(self.timestamp, "%Y%m%d%H%M").replace(tzinfo=UTC)
+            # Not strptime, which takes five times as long: a server asks this of every request.
+            year, month, day, hour, minute = map(int, parts.groups())
+            return datetime(year, month, day, hour, minute, tzinfo=UTC)
         except ValueError:
             return None
 
@@ -219,7 +225,7 @@ class Token:
 
 
 _COUNT = re.compile(r"[0-9]+", re.ASCII)
-_MINUTE = re.compile(r"[0-9]{12}", re.ASCII)
+_MINUTE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})", re.ASCII)
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{12}")
 
 

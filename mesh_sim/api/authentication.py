@@ -100,7 +100,7 @@ async def authenticate(request: web.Request) -> tuple[Mailbox, Used | None]:
     try:
         token = Token.parse(header, mailbox_id)
         mailbox = _known(request, mailbox_id)
-        token.verify(
+        made = token.verify(
             mailbox.password,
             settings.shared_key.get_secret_value(),
             now=now,
@@ -111,7 +111,6 @@ async def authenticate(request: web.Request) -> tuple[Mailbox, Used | None]:
     _active(mailbox)
     if Relaxation.TOKEN_REUSE in settings.allow:
         return mailbox, None
-    made = token.made_at()
     fresh = made is not None and abs(now - made) <= TOKEN_LIFETIME
     # The hash covers every field and has been verified; in bytes, its letters' case tells no two apart.
     used = Used(bytes.fromhex(token.signature), _minutes(made) if made and fresh else _ALWAYS)

@@ -79,9 +79,12 @@ def read_send_headers(request: web.Request) -> SendHeaders:
         Malformed: control characters, a web address, or characters a checksum cannot have.
     """
     validator = Validator(request)
-    values = {
-        str(name): validator.header(name, required=name in _REQUIRED, max_length=length)
+    given = request.headers
+    # Most are absent from most sends; looking is all that those cost.
+    values = dict.fromkeys(_LENGTHS, "") | {
+        name: validator.header(name, required=name in _REQUIRED, max_length=length)
         for name, length in _LENGTHS.items()
+        if name in given or name in _REQUIRED
     }
     if not validator.faults:
         _check_text(values)
@@ -90,6 +93,8 @@ def read_send_headers(request: web.Request) -> SendHeaders:
 
 def _check_text(values: dict[str, str]) -> None:
     for name in _PLAIN_TEXT:
+        if not values[name]:
+            continue
         value = values[name].strip() if name in _TRIMMED else values[name]
         if _CONTROL.search(value):
             raise Malformed(Codes.MALFORMED_CONTROL_FILE, why=f"{name} holds a control character")

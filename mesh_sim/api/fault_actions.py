@@ -55,6 +55,8 @@ def add_faults(app: web.Application, faults: Faults) -> None:
 @web.middleware
 async def inject_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let the first rule that is due act on a MESH request; nothing else under this roof is touched."""
+    if not request.app[FAULTS].in_force:
+        return await handler(request)
     operation = operation_of(request)
     if operation == NO_OPERATION:
         return await handler(request)
