@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from mesh_sim.api import routes
+from mesh_sim.api.connections import Connections, Terms, http_log
 from mesh_sim.api.errors import errors_to_bodies
 from mesh_sim.api.fault_actions import FAULT_LISTENERS, add_faults, inject_faults
 from mesh_sim.api.header_bytes import prepare_headers
-from mesh_sim.api.http_log import http_log
+from mesh_sim.api.http_server import Runner
 from mesh_sim.api.journal import Recorder, add_journal, journaled
 from mesh_sim.api.keys import DESK, EXCHANGE, FRESH_START, MAILBOXES, REGISTER, RULE, SETTINGS, TIME, TOKENS
+from mesh_sim.api.limits import at_most
+from mesh_sim.api.listening import Site
 from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
 from mesh_sim.clock import SimulatedClock
@@ -33,7 +36,6 @@ from mesh_sim.store_modes import data_folder
 from mesh_sim.witness.journal import Entry, Journal
 
 _READ_BUFFER_BYTES = 1024 * 1024
-_MAX_HEADER_BYTES = 64 * 1024
 _PATIENCE_S = 10.0
 
 
@@ -88,7 +90,9 @@ async def _serving(
     settings: Settings, core: Core, tls: ssl.SSLContext | None, patience_s: float
 ) -> AsyncIterator[Server]:
     tokens = opened(settings.data / "tokens.db", SqliteTokens)
-    journal = SqliteJournal(settings.data / "journal.db")
+    journal = SqliteJournal(
+        settings.data / "journal.db", most=settings.journal_entries, longest=settings.journal_time
+    )
     try:
         faults = Faults(routes.OPERATIONS, of_mailboxes=routes.OF_MAILBOXES)
         fresh_start = FreshStart(core, faults, journal)
@@ -105,7 +109,9 @@ async def _serving(
 def _application(
     settings: Settings, core: Core, tokens: UsedTokens, faults: Faults, recorder: Recorder
 ) -> web.Application:
-    app = web.Application(middlewares=[journaled, errors_to_bodies, inject_faults])
+    app = web.Application(
+        middlewares=[journaled, errors_to_bodies, at_most(settings.max_in_flight), inject_faults]
+    )
     app[SETTINGS] = settings
     app[EXCHANGE] = core.exchange
     app[TOKENS] = tokens
@@ -159,20 +165,24 @@ async def _listening(
     app: web.Application, settings: Settings, tls: ssl.SSLContext | None, patience_s: float
 ) -> AsyncIterator[str]:
     # Bodies pass through as they were sent, so the server must not decompress them (design.md).
-    runner = web.AppRunner(
+    connections = Connections(Terms.of(settings))
+    runner = Runner(
         app,
+        connections,
         access_log=None,
         auto_decompress=False,
         logger=http_log,
-        # Beyond the longest header that is answered as too long, so that this is said in the usual form.
-        max_field_size=_MAX_HEADER_BYTES,
-        max_line_size=_MAX_HEADER_BYTES,
+        max_field_size=settings.max_header_bytes,
+        max_line_size=settings.max_header_bytes,
+        max_headers=settings.max_headers,
+        keepalive_timeout=settings.idle_time.total_seconds(),
         read_bufsize=_READ_BUFFER_BYTES,
         shutdown_timeout=patience_s,
     )
     await runner.setup()
+    connections.start()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls)
+        site = Site(runner, settings.host, settings.port, connections=connections, tls=tls)
         try:
             await site.start()
         except OSError as error:
@@ -184,4 +194,5 @@ async def _listening(
         shown = f"[{host}]" if ":" in host else host
         yield f"{'https' if tls else 'http'}://{shown}:{port}"
     finally:
+        connections.stop()
         await runner.cleanup()

@@ -162,8 +162,16 @@ def make_certificates(
     return files
 
 
+def strict_context() -> ssl.SSLContext:
+    """Start a server's TLS settings: TLS 1.2 or newer, without compression or renegotiation."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    return context
+
+
 def server_context(folder: Path, *, mutual: bool) -> ssl.SSLContext:
-    """Make the server's TLS settings from a folder of certificates: TLS 1.2 or newer.
+    """Make the server's TLS settings from a folder of certificates.
 
     With ``mutual``, a client must show a certificate signed by the folder's own authority; no other
     authority is trusted for that, the system's included.
@@ -176,8 +184,7 @@ def server_context(folder: Path, *, mutual: bool) -> ssl.SSLContext:
     for path in needed:
         if _read(path) is None:
             raise CertificateError(f"no such file; make it with 'mesh-sim certs {folder}'", path=path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = strict_context()
     try:
         # Without a password given, an encrypted key would make OpenSSL ask for one on the terminal.
         context.load_cert_chain(files.server_cert, files.server_key, password="")

@@ -20,9 +20,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from mesh_sim.durations import Duration, format_duration
+from mesh_sim.durations import Duration, RealDuration, format_duration
 from mesh_sim.sandbox_environment import read_sandbox_environment
+from mesh_sim.witness.journal import LONGEST, MOST_ENTRIES
 from ndoo.lists import NumberRule
+from ndoo.protocol import MAX_REQUEST_BYTES
 
 log = logging.getLogger("mesh_sim")
 
@@ -76,7 +78,12 @@ class Settings(BaseSettings):
     """Everything that can be set, parsed once at the start."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, populate_by_name=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # a traceback would show a secret that is too short
     )
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -122,6 +129,29 @@ class Settings(BaseSettings):
     cache_lifetime: Duration = Field(timedelta(days=21), description="lifetime of a temporary-cache file")
     allow: Annotated[frozenset[Relaxation], NoDecode, BeforeValidator(_names)] = Field(
         frozenset(), description="rules of the live service to relax, separated by commas"
+    )
+    max_request_bytes: int = Field(MAX_REQUEST_BYTES, ge=1, description="longest body of one MESH request")
+    max_list_bytes: int = Field(10**9, ge=1, description="longest list of opt-outs loaded in one request")
+    max_header_bytes: int = Field(
+        65_536, ge=1024, description="longest line of a request's header, and of what has come of one in all"
+    )
+    max_headers: int = Field(128, ge=16, description="most lines in a request's header")
+    max_connections: int = Field(10_000, ge=1, description="most open connections")
+    max_in_flight: int = Field(1000, ge=1, description="most MESH requests being worked on")
+    max_inbox: int = Field(5_000_000, ge=1, description="most messages waiting in an inbox")
+    header_time: RealDuration = Field(
+        timedelta(seconds=30), description="time to finish a TLS handshake, and to send a request's header"
+    )
+    stall_time: RealDuration = Field(
+        timedelta(minutes=1), description="how long a body may stand still, either way"
+    )
+    min_rate: int = Field(10_000, ge=0, description="bytes a second that a body must come at; 0: any")
+    idle_time: RealDuration = Field(
+        timedelta(minutes=5), description="how long a connection without a request is kept"
+    )
+    journal_entries: int = Field(MOST_ENTRIES, ge=1, description="most requests kept in the journal")
+    journal_time: RealDuration = Field(
+        LONGEST, description="how long requests are kept in the journal, in real time"
     )
     env: str = Field("local", validation_alias=AliasChoices("MESH_SIM_ENV", "ENV", "env"))
     build_label: str = Field(

@@ -41,7 +41,6 @@ from mesh_sim.storage.submissions import SqlSubmissions
 from mesh_sim.storage.sweep import delete_discarded, sweep_orphans
 from mesh_sim.storage.upkeep import SqlMessageUpkeep
 from mesh_sim.timekeeper import TimeKeeper
-from ndoo.protocol import MAX_REQUEST_BYTES
 
 log = logging.getLogger("mesh_sim")
 
@@ -202,7 +201,8 @@ async def working(core: Core) -> AsyncIterator[None]:
 def _rules(settings: Settings) -> Rules:
     return Rules(
         inbox_expiry=settings.inbox_expiry,
-        max_request_bytes=None if Relaxation.OVERSIZE in settings.allow else MAX_REQUEST_BYTES,
+        max_request_bytes=None if Relaxation.OVERSIZE in settings.allow else settings.max_request_bytes,
+        max_inbox=settings.max_inbox,
         need_all_chunks=Relaxation.MISSING_CHUNKS not in settings.allow,
         download_once=Relaxation.REDOWNLOAD not in settings.allow,
     )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])", re.ASCII)
 _WHOLE = re.compile(r"(?:\s*\d+(?:\.\d+)?\s*[wdhms])+\s*", re.ASCII)
+_SHOWN = 40
 
 
 def parse_duration(text: str) -> timedelta:
@@ -25,7 +26,7 @@ def parse_duration(text: str) -> timedelta:
     if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
         text += "s"
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration; write it like 5d, 12h, 40m, 30s or 1h30m")
+        raise ValueError(f"{text[:_SHOWN]!r} is not a duration; write it like 5d, 12h, 40m, 30s or 1h30m")
     try:
         total = sum(
             (timedelta(**{_UNITS[unit]: float(amount)}) for amount, unit in _PART.findall(text)), timedelta()
@@ -33,7 +34,7 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError:
         total = timedelta.max
     if total > timedelta(days=36525):
-        raise ValueError(f"{text!r} is longer than a century")
+        raise ValueError(f"{text[:_SHOWN]!r} is longer than a century")
     return total
 
 
@@ -54,6 +55,12 @@ def _read(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _not_nothing(length: timedelta) -> timedelta:
+    if length < timedelta(milliseconds=1):
+        raise ValueError("must be longer than nothing; write it like 30s")
+    return length
+
+
 def _not_negative(length: timedelta) -> timedelta:
     if length < timedelta():
         raise ValueError("a length of time cannot be negative")
@@ -62,3 +69,6 @@ def _not_negative(length: timedelta) -> timedelta:
 
 Duration = Annotated[timedelta, BeforeValidator(_read), AfterValidator(_not_negative)]
 """A length of time in a setting or a request: text as people write it, or seconds; never negative."""
+
+RealDuration = Annotated[Duration, AfterValidator(_not_nothing)]
+"""A length of real time that something is allowed; never nothing."""

@@ -26,6 +26,10 @@ STEP_BYTES: Final = 1024 * 1024
 _THREAD_BYTES: Final = 128 * 1024
 """From this size on a step is worth a switch of threads."""
 
+_PIECE_BYTES: Final = 16 * 1024
+"""How much the codec is given at once. What follows a member it copies, so that in a block of a megabyte with
+fifty thousand members, as somebody may make it, that would be gigabytes."""
+
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -40,18 +44,29 @@ class Decompressor:
         self._member = codec.decompressobj(wbits=_GZIP)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decompress one block, a step at a time.
+        """Decompress one block, a step at a time; members of a few bytes each make one step together.
 
         Raises:
             GzipError: it is not gzip.
         """
-        while data:
-            if self._member.eof:
-                self._member = codec.decompressobj(wbits=_GZIP)
-            plain = self._step(data)
-            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if plain:
-                yield plain
+        ready: list[bytes] = []
+        room = STEP_BYTES
+        for start in range(0, len(data), _PIECE_BYTES):
+            piece = data[start : start + _PIECE_BYTES]
+            while piece:
+                if self._member.eof:
+                    self._member = codec.decompressobj(wbits=_GZIP)
+                plain = self._step(piece, room)
+                piece = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+                if plain:
+                    ready.append(plain)
+                    room -= len(plain)
+                if not room:
+                    yield b"".join(ready)
+                    ready.clear()
+                    room = STEP_BYTES
+        if ready:
+            yield b"".join(ready)
 
     def finish(self) -> Iterator[bytes]:
         """Give out what is held back.
@@ -59,14 +74,14 @@ class Decompressor:
         Raises:
             GzipError: the last member is cut short, or there was none.
         """
-        while not self._member.eof and (plain := self._step(b"")):
+        while not self._member.eof and (plain := self._step(b"", STEP_BYTES)):
             yield plain
         if not self._member.eof:
             raise GzipError("the gzip data is cut short")
 
-    def _step(self, data: bytes) -> bytes:
+    def _step(self, data: bytes, most: int) -> bytes:
         try:
-            return self._member.decompress(data, STEP_BYTES)
+            return self._member.decompress(data, most)
         except _CODEC_ERRORS as error:
             raise GzipError(f"not gzip: {error}") from error
 

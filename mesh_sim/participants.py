@@ -53,13 +53,15 @@ def _lines(path: Path | None, builtin: str) -> Iterator[tuple[str, dict[str, Any
         text = source.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source}: cannot be read: {error}") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # other line breaks may stand in JSON's texts
         if not line.strip():
             continue
         place = f"{source}, line {number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+            # Half a character, written as an escape, would break the answers it gets into.
+            json.dumps(record, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{place}: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise SettingsError(f"{place}: each line must be one JSON object")

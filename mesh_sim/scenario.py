@@ -191,7 +191,7 @@ def _read(path: Path) -> tuple[ScenarioWish, str]:
         given = tomllib.loads(data.decode())
     except OSError as error:
         raise SettingsError(f"the scenario {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # not UTF-8, or not TOML; the latter says where
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML; the latter says where
         raise SettingsError(f"the scenario {path} is not TOML: {error}") from error
     try:
         wish = ScenarioWish.model_validate(given)
@@ -264,3 +264,5 @@ def _listed(path: Path, file: Path | None, rule: NumberRule) -> Numbers:
         raise SettingsError(
             f"the scenario {path}: optouts.file: {file}, {error}; nothing was loaded"
         ) from error
+    except ValueError as error:
+        raise SettingsError(f"the scenario {path}: optouts.file: {error}: no file has such a name") from error

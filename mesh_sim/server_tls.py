@@ -7,7 +7,13 @@ import os
 import ssl
 from pathlib import Path
 
-from mesh_sim.certs import CertificateError, CertificateFolder, make_certificates, server_context
+from mesh_sim.certs import (
+    CertificateError,
+    CertificateFolder,
+    make_certificates,
+    server_context,
+    strict_context,
+)
 from mesh_sim.clock import real_now
 from mesh_sim.config import Settings, SettingsError, Tls
 from mesh_sim.participants import load_directory
@@ -56,7 +62,7 @@ def _copy_pair(made: CertificateFolder, certificate: Path, key: Path) -> None:
     try:
         chain = made.server_cert.read_bytes() + made.ca.read_bytes()
         for path, content, mode in ((key, made.server_key.read_bytes(), 0o600), (certificate, chain, 0o644)):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(content)
     except OSError as error:
@@ -64,8 +70,7 @@ def _copy_pair(made: CertificateFolder, certificate: Path, key: Path) -> None:
 
 
 def _own_context(certificate: Path, key: Path, folder: Path, *, mutual: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = strict_context()
     try:
         # Without a password given, an encrypted key would make OpenSSL ask for one on the terminal.
         context.load_cert_chain(certificate, key, password="")

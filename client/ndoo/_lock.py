@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -55,9 +56,15 @@ def _sign(holder: Path, command: str) -> None:
     """Say who holds the lock; whole at once, for somebody may read it at any moment."""
     fields = {"process": os.getpid(), "command": command, "since": datetime.now(UTC).isoformat()}
     with suppress(OSError):  # without it the mailbox is just as taken
-        fresh = holder.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(fields))
-        fresh.replace(holder)
+        # A name that nobody can guess, and a file that is made here: no link that waits for it is followed.
+        descriptor, name = tempfile.mkstemp(prefix=f".{holder.name}.", dir=holder.parent)
+        try:
+            with os.fdopen(descriptor, "w") as fresh:
+                json.dump(fields, fresh)
+            Path(name).replace(holder)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def _describe(holder: Path) -> str:

@@ -285,6 +285,8 @@ class Journal:
             # The low byte is the kind; what is above it tells apart cases that need the same remedy.
             reason = _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error))
             raise self._unusable(reason) from error
+        except (_Damaged, UnicodeDecodeError) as error:
+            raise self._unusable(_REASONS[sqlite3.SQLITE_CORRUPT]) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -360,12 +362,19 @@ _FROM_VALUE: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+class _Damaged(Exception):
+    """A record has values that no journal writes, as after a fault of the disk."""
+
+
 def _from_row(row: sqlite3.Row) -> Submission:
     values: dict[str, Any] = {}
     for field in fields(Submission):
-        value = row[field.name]
         convert = _FROM_VALUE.get(field.name)
-        values[field.name] = convert(value) if convert is not None and value is not None else value
+        try:
+            value = row[field.name]
+            values[field.name] = convert(value) if convert is not None and value is not None else value
+        except (ValueError, TypeError, IndexError) as error:
+            raise _Damaged from error
     return Submission(**values)
 
 

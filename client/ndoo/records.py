@@ -6,6 +6,7 @@ piece by piece, is in ``ndoo.lists``.
 
 from __future__ import annotations
 
+import threading
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -41,6 +42,9 @@ _WEIGHTS_ODD: Final = _lanes(9, 7, 5, 3)
 _INVERSE_OF_11: Final = np.uint16(pow(11, -1, 1 << 16))
 _MULTIPLES_OF_11: Final = np.uint16(0xFFFF // 11)
 
+_PIECE: Final = 16_384
+"""How many records are worked on at once: all that is made of them stays in the second-level cache."""
+
 
 def decode_records(records: npt.NDArray[np.void]) -> tuple[Numbers, Mask, Mask]:
     """Take apart ``RECORD`` items of any content.
@@ -49,31 +53,85 @@ def decode_records(records: npt.NDArray[np.void]) -> tuple[Numbers, Mask, Mask]:
         Numbers; whether it is ten digits, a comma and a line feed; whether the check digit is right.
         The first and last mean nothing where the second is False.
     """
-    head = records["head"].astype(np.uint64)
-    tail = records["tail"].astype(np.uint32)
-    head ^= _HEAD_ZEROS
-    tail ^= _TAIL_ZEROS
+    numbers = np.empty(len(records), np.uint64)
+    well_formed = np.empty(len(records), np.bool_)
+    checked = np.empty(len(records), np.bool_)
+    for start in range(0, len(records), _PIECE):
+        piece = slice(start, start + _PIECE)
+        _decode(records[piece], numbers[piece], well_formed[piece], checked[piece])
+    return numbers.view(np.int64), well_formed, checked
+
+
+class _Scratch(threading.local):
+    """A thread's working space: made anew for each piece, it would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self.words = np.empty((3, _PIECE), np.uint64)
+        self.halves = np.empty((3, _PIECE), np.uint32)
+        self.sums = np.empty((2, _PIECE), np.uint16)
+        self.flags = np.empty(_PIECE, np.bool_)
+
+
+_scratch: Final = _Scratch()
+
+
+def _decode(
+    records: npt.NDArray[np.void], value: npt.NDArray[np.uint64], well_formed: Mask, checked: Mask
+) -> None:
+    """Do what ``decode_records`` does for up to ``_PIECE`` records; the last three are what it fills."""
+    count = len(records)
+    head, odd, even = _scratch.words[:, :count]
+    ninth, tenth, both = _scratch.halves[:, :count]
+    total, rest = _scratch.sums[:, :count]
+    flags = _scratch.flags[:count]
+    np.bitwise_xor(records["head"], _HEAD_ZEROS, out=head)
+    np.bitwise_xor(records["tail"], _TAIL_ZEROS, out=ninth)
+
     # A digit's byte is now 0 to 9: nothing in its high half, nor after adding 6. A sum that carries
     # into the next byte comes from a byte that is bad in itself.
-    stray = (head | (head + np.uint64(0x0606_0606_0606_0606))) & np.uint64(0xF0F0_F0F0_F0F0_F0F0)
-    stray |= (tail | (tail + np.uint32(0x0606))) & np.uint32(0xFFFF_F0F0)
-    well_formed = stray == np.uint64(0)
+    np.add(head, np.uint64(0x0606_0606_0606_0606), out=odd)
+    odd |= head
+    odd &= np.uint64(0xF0F0_F0F0_F0F0_F0F0)
+    np.equal(odd, np.uint64(0), out=well_formed)
+    np.add(ninth, np.uint32(0x0606), out=both)
+    both |= ninth
+    both &= np.uint32(0xFFFF_F0F0)
+    np.equal(both, np.uint32(0), out=flags)
+    well_formed &= flags
 
-    even = head & _EVEN_BYTES
-    odd = (head >> np.uint64(8)) & _EVEN_BYTES
-    ninth = (tail & np.uint32(0xFF)).astype(np.uint64)
-    tenth = (tail >> np.uint32(8)).astype(np.uint64)
+    np.right_shift(head, np.uint64(8), out=odd)
+    np.multiply(head, np.uint64(10), out=value)
+    value += odd
+    value &= _EVEN_BYTES  # four pairs of digits
+    np.bitwise_and(head, _EVEN_BYTES, out=even)
+    odd &= _EVEN_BYTES
+    np.right_shift(ninth, np.uint32(8), out=tenth)
+    ninth &= np.uint32(0xFF)
+
     # Even and odd digits apart, each sum stays below 2**16 and spills into no other lane. The check
     # digit has weight 1, so that the whole sum is a multiple of 11; a check digit of "10" never is.
-    total = (even * _WEIGHTS_EVEN + odd * _WEIGHTS_ODD) >> np.uint64(48)
-    total += ninth + ninth + tenth
-    checked = total.astype(np.uint16) * _INVERSE_OF_11 <= _MULTIPLES_OF_11
+    even *= _WEIGHTS_EVEN
+    odd *= _WEIGHTS_ODD
+    even += odd
+    even >>= np.uint64(48)
+    np.copyto(total, even, casting="unsafe")
+    np.add(ninth, ninth, out=both)
+    both += tenth
+    np.copyto(rest, both, casting="unsafe")
+    total += rest
+    total *= _INVERSE_OF_11
+    np.less_equal(total, _MULTIPLES_OF_11, out=checked)
 
-    value = even * np.uint64(10) + odd  # four pairs of digits
-    value = ((value * np.uint64(100 << 16 | 1)) >> np.uint64(16)) & np.uint64(0x0000_FFFF_0000_FFFF)
-    value = (value * np.uint64(10_000 << 32 | 1)) >> np.uint64(32)
-    value = value * np.uint64(100) + ninth * np.uint64(10) + tenth
-    return value.view(np.int64), well_formed, checked
+    value *= np.uint64(100 << 16 | 1)
+    value >>= np.uint64(16)
+    value &= np.uint64(0x0000_FFFF_0000_FFFF)
+    value *= np.uint64(10_000 << 32 | 1)
+    value >>= np.uint64(32)
+    value *= np.uint64(100)
+    ninth *= np.uint32(10)
+    ninth += tenth
+    np.copyto(head, ninth)
+    value += head
 
 
 def format_records(numbers: Numbers) -> bytes:

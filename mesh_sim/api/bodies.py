@@ -57,7 +57,7 @@ def _content_type(version: ApiVersion, message: Message) -> str:
 async def _send_decompressed(
     request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
-    """Send a gzip body plain; one that is not gzip after all is a 500, as long as nothing was sent."""
+    """Send a gzip body plain; one that is not gzip after all is a 406, as long as nothing was sent."""
     start: list[bytes] = []
     plain = gzip.decompressed(blocks)
     size = 0

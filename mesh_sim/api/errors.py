@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
 
 from mesh_sim.api.answers import error_answer, json_bytes, version_or_first
+from mesh_sim.api.connections import RETRY_AFTER_S, SlowBody
 from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.http_server import BrokenBody
 from mesh_sim.api.journal import MESSAGE_ID, REASON
-from mesh_sim.api.operations import Handler, operation_of
+from mesh_sim.api.limits import TooBusy, end_unasked
+from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
 from mesh_sim.exchange import errors
 from mesh_sim.gzip import GzipError
@@ -59,9 +63,8 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
             _log_refusal(request, 400, str(error))
             answer = _json(400, {"detail": error.faults})
         case ControlRefused():
-            answer = _json(error.status, error.body())
-            if error.status == 401:
-                answer.headers["WWW-Authenticate"] = "Bearer"
+            challenge = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+            answer = _json(error.status, error.body(), headers=challenge)
         case web.HTTPNotFound():
             answer = await _not_found(request)
         case web.HTTPMethodNotAllowed():
@@ -69,16 +72,37 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
             allow = {"Allow": error.headers["Allow"]}
             answer = _json(405, {"detail": "Method Not Allowed"}, headers=allow)
         case web.RequestPayloadError() | ConnectionError():
-            # Nobody is left to read this; it only ends the request.
-            _log_refusal(request, 400, f"the connection broke while the body was coming in: {error!r}")
+            # Where nobody is left to read this, it only ends the request.
+            left = "the connection broke while the body was coming in"
+            _log_refusal(request, 400, str(error) if isinstance(error, BrokenBody) else left)
             answer = _json(400, {"detail": "Incomplete request body"})
+        case TooBusy() | SlowBody():
+            answer = _limited(request, error)
         case GzipError():
-            _log_refusal(request, 500, f"its sender declared the message gzip: {error}")
-            answer = _json(500, {"message": errors.INTERNAL})
+            # The sender's fault, not the server's: there is no plain body to give to this caller.
+            _log_refusal(request, 406, f"its sender declared the message gzip: {error}")
+            answer = _json(406, {"message": errors.INTERNAL})
         case _:
             log.error("%s failed", operation_of(request), exc_info=error)
             request[REASON] = f"the simulator itself failed ({type(error).__name__}); its log says more"
             answer = _json(500, {"message": errors.INTERNAL})
+    end_unasked(request, answer)
+    return answer
+
+
+def _limited(request: web.Request, error: TooBusy | SlowBody) -> web.Response:
+    """Refuse what comes amid too much else, or too slowly: MESH has no code for either."""
+    request[REASON] = str(error)
+    busy = isinstance(error, TooBusy)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if busy else HTTPStatus.REQUEST_TIMEOUT
+    if operation_of(request) == NO_OPERATION:
+        answer = _json(status, ControlRefused(status, str(error)).body())
+    else:
+        answer = error_answer(version_or_first(request), status, ErrorCode("", "", status.phrase))
+    if busy:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    else:
+        answer.force_close()
     return answer
 
 
@@ -101,7 +125,9 @@ async def _not_found(request: web.Request) -> web.Response:
         if found.http_exception is None or isinstance(found.http_exception, web.HTTPMethodNotAllowed):
             request[REASON] = "the path ends with a slash; its caller is sent to the one without"
             with contextlib.suppress(ValueError):  # a Host header that is none has no address to send on to
-                return web.Response(status=307, headers={"Location": str(request.url.join(plain))})
+                # Without a Host header aiohttp would ask the system for a name, and wait for its answer.
+                there = request.url.join(plain) if "Host" in request.headers else plain
+                return web.Response(status=307, headers={"Location": str(there)})
     request[REASON] = "no operation has this path"
     return _json(404, {"detail": "Not Found"})
 

@@ -6,10 +6,29 @@ subject such as "café". Values are turned into latin-1 text on their way in, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
+
+SERVER: Final = "mesh-sim"
+"""What the server calls itself: not its version, nor what it is made of."""
+
+POLICY = web.RequestKey("policy", Mapping[str, str])
+"""Where a request notes the headers that its answer has for browsers' sake, whatever the answer will be.
+
+MESH's own operations note none: their headers are those of the protocol and no others.
+"""
+
+NO_PAGE: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""The policy of answers for programs: nothing in them is a page, is shown in another, or is kept."""
 
 
 def as_latin1(value: str) -> str:
@@ -18,8 +37,10 @@ def as_latin1(value: str) -> str:
 
 
 async def prepare_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the server, without the versions of what it is made of, and have odd values written as latin-1."""
-    response.headers["Server"] = "mesh-sim"
+    """Name the server, add the request's policy, and have odd values written as latin-1."""
+    response.headers["Server"] = SERVER
+    if (policy := request.get(POLICY)) is not None:
+        response.headers.update(policy)
     writer = request.writer
     if isinstance(writer, StreamWriter) and not all(map(str.isascii, response.headers.values())):
         _write_as_latin1(writer)

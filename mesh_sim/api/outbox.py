@@ -10,10 +10,11 @@ from mesh_sim.api.answers import json_answer, wanted_version
 from mesh_sim.api.control_file import SendHeaders, read_send_headers
 from mesh_sim.api.journal import MESSAGE_ID
 from mesh_sim.api.keys import EXCHANGE
+from mesh_sim.api.limits import ask_for_body
 from mesh_sim.api.validation import Validator
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.drafts import Draft
-from mesh_sim.exchange.errors import BodyTooLarge
+from mesh_sim.exchange.errors import BodyTooLarge, EncodingUnsupported
 from mesh_sim.exchange.messages import Metadata
 from ndoo.protocol import ApiVersion, Header
 
@@ -83,5 +84,9 @@ async def _blocks(request: web.Request) -> AsyncIterator[bytes]:
     limit = request.app[EXCHANGE].rules.max_request_bytes
     if limit is not None and (request.content_length or 0) > limit:
         raise BodyTooLarge(limit)
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        # As "gzip, chunked": the bytes that come are not those that the sender meant to be kept.
+        raise EncodingUnsupported(why="Transfer-Encoding may only be chunked")
+    await ask_for_body(request)
     async for block in request.content.iter_any():
         yield block

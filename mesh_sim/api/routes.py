@@ -36,8 +36,10 @@ from mesh_sim.api.inbox import (
     list_inbox,
     look_at_message,
 )
+from mesh_sim.api.limits import await_wish
 from mesh_sim.api.lookup import look_up_endpoint, search_workflow
 from mesh_sim.api.metrics import show_metrics
+from mesh_sim.api.openapi.handler import show_document
 from mesh_sim.api.operations import Handler
 from mesh_sim.api.outbox import send_chunk, send_message
 from mesh_sim.api.sandbox.rich import rich_inbox, rich_outbox
@@ -111,12 +113,15 @@ OPERATION_NAMES: Final = {handler: operation for operation, _, _, handler in _OP
 
 def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
     # HEAD is an operation of its own, and only on messages (section 2).
-    return web.get(path, handler, allow_head=False) if method == "GET" else web.route(method, path, handler)
+    if method == "GET":
+        return web.get(path, handler, allow_head=False, expect_handler=await_wish)
+    return web.route(method, path, handler, expect_handler=await_wish)
 
 
 ROUTES = [
     *(_route("GET", path, ping) for path in HEALTH_PATHS),
     _route("GET", "/admin/ready", ready),
+    _route("GET", "/openapi.json", show_document),
     *(_route(method, path, guarded(handler)) for method, path, handler in CONTROL),
     *(_route(method, path, guarded(handler)) for method, path, handler in SANDBOX_PATHS),
     *(_route(method, path, handler) for _, method, path, handler in _OPERATIONS),

@@ -98,7 +98,10 @@ def serve(
     """
     from mesh_sim.app import running
     from mesh_sim.config import StoreMode, load_settings
+    from mesh_sim.descriptors import raise_limit
+    from mesh_sim.event_loop import collect_seldom
 
+    raise_limit()
     settings = load_settings(
         host=host, port=port, data=data, tls=tls and tls.value, certs=certs, scenario=scenario
     )
@@ -107,6 +110,7 @@ def serve(
     async def run() -> None:
         stop = _stop_on_signals()
         async with running(settings) as server:
+            collect_seldom()
             kept = settings.store_mode is StoreMode.FILE
             where = f"data in {settings.data}" if kept else "in memory"
             typer.echo(f"mesh-sim is serving at {server.url} ({where}); Ctrl-C stops it")

@@ -175,9 +175,10 @@ class OptOutRegister:
             How many different numbers there were.
 
         Raises:
-            ValueError: a number has more than ten digits or is negative; nothing was recorded.
+            ValueError: a number has more than ten digits or is negative, or the time has no zone or is no
+                time in UTC; nothing was recorded.
         """
-        at = registered_at or self._now()
+        at = self._moment(registered_at)
         distinct = await asyncio.to_thread(_distinct, numbers)
         batches = [
             ChoiceBatch(opted_out, at, channel, distinct[start : start + BATCH_NUMBERS])
@@ -224,10 +225,21 @@ class OptOutRegister:
         snapshot = await self.snapshot(at)
         return Statistics(len(snapshot.explicit), len(snapshot.withdrawn), self.synthetic.rate)
 
+    def _moment(self, registered_at: datetime | None) -> datetime:
+        """Give the time from which a choice counts, in UTC: one that is none there could not be read back."""
+        if registered_at is None:
+            return self._now()
+        if registered_at.tzinfo is None:
+            raise ValueError("registered_at needs a time zone, such as datetime.UTC")
+        try:
+            return registered_at.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("registered_at is not within the years 1 to 9999 in UTC") from None
+
     async def _choose(
         self, number: int, opted_out: bool, registered_at: datetime | None, channel: Channel
     ) -> Choice:
-        choice = Choice(number, opted_out, registered_at or self._now(), channel)
+        choice = Choice(number, opted_out, self._moment(registered_at), channel)
         numbers = _distinct([number])
         await self._choices.append([ChoiceBatch(opted_out, choice.registered_at, channel, numbers)])
         self.changed()

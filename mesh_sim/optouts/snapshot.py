@@ -50,7 +50,9 @@ def _hashed(numbers: Numbers, seed: int) -> npt.NDArray[np.uint64]:
     """Mix numbers as splitmix64 mixes its counter: every bit of the result depends on every bit given."""
     # The seed is mixed before it is added: neighbouring seeds must not give shifted copies of one choice.
     offset = int(_mixed(np.array([seed * _INCREMENT & _WORD], np.uint64))[0])
-    return _mixed(numbers.astype(np.uint64) * np.uint64(_INCREMENT) + np.uint64(offset))
+    words = numbers.view(np.uint64) * np.uint64(_INCREMENT)
+    words += np.uint64(offset)
+    return _mixed(words)
 
 
 def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

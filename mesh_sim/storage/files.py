@@ -30,7 +30,8 @@ class FilePayloads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # by itself: a parent would not get the mode
+        self._incoming.mkdir(exist_ok=True, mode=0o700)
 
     async def write(self, blocks: AsyncIterable[bytes]) -> tuple[Stored, int]:
         """Keep the blocks durably; give their key and total size. Nothing is left if ``blocks`` raises."""

@@ -16,7 +16,8 @@ from mesh_sim.durations import format_duration
 class Wish(BaseModel):
     """Something asked for; fields that do not exist are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What was given may be a password, and a refusal may end up in a log.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ def header_safe(text: str) -> str:
         raise ValueError("becomes a header, so it may hold no line breaks and only Latin-1 characters")
     return text
 
+
+MOST_PROBLEMS: Final = 20
+"""How many of the things that are wrong are said: a body may hold a hundred thousand."""
 
 _SAID: Final = {
     "missing": "is needed",
@@ -69,8 +73,12 @@ _SAID: Final = {
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Put pydantic's findings into this API's words."""
-    return [_problem(dict(item), model) for item in error.errors(include_url=False, include_input=False)]
+    """Put pydantic's findings into this API's words, the first of them."""
+    found = error.errors(include_url=False, include_input=False)
+    problems = [_problem(dict(item), model) for item in found[:MOST_PROBLEMS]]
+    if left := len(found) - len(problems):
+        problems.append(Problem("", f"{left} more are wrong"))
+    return problems
 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:

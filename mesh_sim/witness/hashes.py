@@ -112,7 +112,7 @@ def hash_misses(signed: Signed, given: str, other_passwords: Iterable[tuple[str,
         yield f"hash is {form}: yes"
     elif len(given) != 2 * len(right):
         yield f"hash has {len(given)} characters, not {2 * len(right)}"
-    if digest == right:
+    if digest is not None and hmac.compare_digest(digest, right):
         yield "hash is right for what the token says: yes"
     elif digest is not None:
         tries = _tries(signed, other_passwords)
@@ -142,11 +142,15 @@ def _cut_or_longer(given: str, right: str) -> str:
     if not given:
         return "hash is empty: yes"
     lower, more = given.lower(), len(given) - len(right)
-    if more > 0 and lower.startswith(right):
+    if more > 0 and _same(lower[: len(right)], right):
         return f"hash is right but {more} characters longer than it should be: yes"
-    if more < 0 and len(given) >= _LEAST_CUT and right.startswith(lower):
+    if more < 0 and len(given) >= _LEAST_CUT and _same(lower, right[: len(lower)]):
         return f"hash is right but cut to {len(given)} of its {len(right)} characters: yes"
     return ""
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(_encoded(given), _encoded(right))
 
 
 def _read(given: str) -> tuple[bytes | None, str]:

@@ -72,6 +72,8 @@ def test_the_sandbox_s_shared_key_is_read(monkeypatch: pytest.MonkeyPatch) -> No
         ("MESH_SIM_PORT", "70000", "less than or equal to 65535"),
         ("MESH_SIM_TLS", "maybe", "'off', 'on' or 'mutual'"),
         ("MESH_SIM_CACHE_LIFETIME", "soon", "write it like 5d"),
+        ("MESH_SIM_HEADER_TIME", "0s", "must be longer than nothing"),
+        ("MESH_SIM_MAX_CONNECTIONS", "0", "greater than or equal to 1"),
         ("MESH_SIM_OPT_OUT_RATE", "5.4", "less than or equal to 1"),
         ("MESH_SIM_ALLOW", "token-reuse,everything", "'missing-chunks'"),
         ("MESH_SIM_NHS_NUMBER_RULE", "none", "'checksum' or 'digits'"),

@@ -53,6 +53,12 @@ async def test_a_bomb_comes_out_a_megabyte_at_a_time() -> None:
     assert max(sizes) <= gzip.STEP_BYTES
 
 
+def test_members_of_a_byte_each_make_one_step() -> None:
+    """Thousands of tiny members in a block are no thousands of blocks for whoever sends them on."""
+    steps = list(gzip.Decompressor().feed(reference.compress(b"a", mtime=0) * 5000))
+    assert [len(step) for step in steps] == [5000]
+
+
 @pytest.mark.parametrize(
     "data",
     [

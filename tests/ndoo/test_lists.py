@@ -261,7 +261,7 @@ def test_a_number_set_holds_what_was_put_in(members, far, others, cut):
 
 @pytest.mark.parametrize("spread", [1, 1000], ids=["dense", "sparse"])
 def test_a_large_set_finds_all_its_numbers_and_no_others(spread):
-    """Half a million numbers, asked for in any order and with gaps, within 12 bytes each."""
+    """Half a million numbers, asked for in any order and with gaps, within 16 bytes each."""
     numbers = np.random.default_rng(3).permutation(1_000_000).astype(np.int64) * spread
     built = NumberSet.from_arrays(np.array_split(numbers[:500_000], 7))
     assert built.contains(numbers[:500_000]).all()
@@ -269,7 +269,17 @@ def test_a_large_set_finds_all_its_numbers_and_no_others(spread):
     assert (
         built.contains(numbers[::-3]).sum() == np.isin(np.arange(1_000_000)[::-3], np.arange(500_000)).sum()
     )
-    assert built._sorted.nbytes + built._bits.nbytes <= 12 * 500_000
+    assert built._sorted.nbytes + built._bits.nbytes + built._places.nbytes <= 16 * 500_000
+
+
+def test_a_set_of_clusters_far_apart_finds_all_its_numbers_and_no_others():
+    """However unevenly the numbers lie, so that most of the places looked at first are wrong."""
+    cluster = np.arange(0, 60_000, 2, dtype=np.int64)
+    middle = TEST_RANGE[0] - 10**9
+    built = NumberSet.from_arrays([cluster, cluster + middle, cluster + TEST_RANGE[1]])
+    for start in (0, middle, TEST_RANGE[1]):
+        assert built.contains(cluster + start).all()
+        assert not built.contains(cluster + start + 1).any()
 
 
 # -- synthetic numbers ------------------------------------------------------------------------------

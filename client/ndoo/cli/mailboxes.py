@@ -33,7 +33,10 @@ MessageId = Annotated[
 ]
 
 _STDOUT: Final = Path("-")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
+_DATA_FILE = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.(csv|dat|gz|json|pdf|tsv|txt|xlsx|xml|zip)", re.ASCII | re.IGNORECASE
+)
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 
 _T = TypeVar("_T")
 
@@ -140,7 +143,8 @@ def read(
             "--output",
             metavar="FILE",
             show_default=False,
-            help="Where to write the body; - is standard output. By default under the name it was sent with.",
+            help="Where to write the body; - is standard output. By default under the name it was sent with, "
+            "if that is a plain name of a data file, or else under its id.",
         ),
     ] = None,
     acknowledge: Annotated[
@@ -188,9 +192,13 @@ def read(
 
 
 def _file_name(headers: MessageHeaders) -> Path:
-    """Name the file a body is saved under; a sender's choice must not reach beyond this folder."""
+    """Name the file a body is saved under.
+
+    A sender's choice must not reach beyond this folder, nor become the settings of a program in it; an id is
+    the server's to choose.
+    """
     name = headers.file_name
-    return Path(name if _PLAIN_NAME.fullmatch(name) else f"{headers.message_id}.dat")
+    return Path(name if _DATA_FILE.fullmatch(name) else f"{_NOT_PLAIN.sub('_', headers.message_id)}.dat")
 
 
 async def _to_stdout(message: Message) -> int:

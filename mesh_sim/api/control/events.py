@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from aiohttp import web
 from aiohttp_sse import sse_response
@@ -15,6 +16,7 @@ from mesh_sim.exchange.events import Event, Kind
 from mesh_sim.wishes.base import Wish
 
 _LAST_SEEN = "Last-Event-ID"
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 class EventsQuery(Wish):
@@ -42,7 +44,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     """
     wanted = read_query(request, EventsQuery).wanted()
     last_seen = request.headers.get(_LAST_SEEN, "")
-    if last_seen and not (last_seen.isascii() and last_seen.isdecimal()):
+    if last_seen and not _NUMBER.fullmatch(last_seen):
         raise ControlRefused.field(_LAST_SEEN, "must be the number of an event")
     events = request.app[EXCHANGE].events
     with events.watch(int(last_seen) if last_seen else None) as news:

@@ -22,6 +22,7 @@ from mesh_sim.wishes.base import Wish
 from mesh_sim.witness.journal import MAX_MAILBOX, Entry, JournalFilter
 
 _STATUS: Final = re.compile(r"(0|[1-9][0-9]{2})|([1-9])xx", re.ASCII | re.IGNORECASE)
+_ZONE: Final = re.compile(r"(:[0-9.]{2,12}) (?=[0-9]{2}:[0-9]{2}$)")
 
 
 def _statuses(text: object) -> object:
@@ -41,7 +42,7 @@ def _moment(text: object) -> object:
         pass
     try:
         # A + before the zone that was not encoded arrives as a blank.
-        at = datetime.fromisoformat(re.sub(r"(:\S*) (?=\d\d:\d\d$)", r"\1+", str(text)))
+        at = datetime.fromisoformat(_ZONE.sub(r"\1+", str(text)))
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("must be a time such as 2026-11-22T10:00:00Z or a duration such as 10m") from error

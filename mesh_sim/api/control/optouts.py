@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import numpy as np
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_query, read_wish
@@ -24,10 +25,21 @@ _THREAD_BYTES: Final = 64 * 1024
 NumberText = Annotated[str, Field(max_length=40)]
 
 
+def _in_utc(at: datetime) -> datetime:
+    """Give a time in UTC, as it is kept: in another zone it may lie beyond the last year there is."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class ChoiceWish(Wish):
     """How and when a choice was made; without a time it counts from now on."""
 
-    registered_at: AwareDatetime | None = None
+    registered_at: Moment | None = None
     channel: Channel = Channel.STAFF
 
 
@@ -137,7 +149,7 @@ async def load_choices(request: web.Request) -> web.Response:
     query = read_query(request, LoadQuery)
     loader = ListLoader(request.app[SETTINGS].nhs_number_rule)
     try:
-        async for data in request.content.iter_chunked(1024 * 1024):
+        async for data in _list(request):
             if len(data) >= _THREAD_BYTES:
                 await asyncio.to_thread(loader.feed, data)
             else:
@@ -146,6 +158,15 @@ async def load_choices(request: web.Request) -> web.Response:
     except InvalidNumbers as error:
         raise _invalid(error) from error
     return await _load(request, numbers, query, opted_out=query.opted_out)
+
+
+async def _list(request: web.Request) -> AsyncIterator[bytes]:
+    most, size = request.app[SETTINGS].max_list_bytes, 0
+    async for data in request.content.iter_chunked(1024 * 1024):
+        size += len(data)
+        if size > most:
+            raise ControlRefused(413, f"the list is larger than {most} bytes (MESH_SIM_MAX_LIST_BYTES)")
+        yield data
 
 
 async def forget_choices(request: web.Request) -> web.Response:

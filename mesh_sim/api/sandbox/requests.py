@@ -5,7 +5,6 @@ Other than the sandbox's, a refusal does not repeat what was given.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final, TypeVar
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.control.requests import NotJson, parse_json
 from mesh_sim.api.validation import Fault, ValidationFailed
 from mesh_sim.wishes.base import header_safe
 
@@ -74,15 +74,10 @@ async def read_given(request: web.Request, model: type[G]) -> G:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except json.JSONDecodeError as error:
-        place, why = error.pos, error.msg
-    except UnicodeDecodeError as error:
-        place, why = error.start, "not UTF-8"
-    except RecursionError:
-        place, why = 0, "nested too deeply"
-    fault: Fault = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error"}
-    raise ValidationFailed([fault | {"ctx": {"error": why}}])
+        return parse_json(body)
+    except NotJson as error:
+        fault: Fault = {"type": "json_invalid", "loc": ["body", error.place], "msg": "JSON decode error"}
+        raise ValidationFailed([fault | {"ctx": {"error": str(error)}}]) from error
 
 
 def _fault(item: dict[str, Any]) -> Fault:

@@ -57,13 +57,13 @@ async def test_a_long_plain_body_is_compressed_for_version_2(simulator: Simulato
 async def test_what_is_not_gzip_after_all_is_an_error_to_who_wants_it_plain(
     simulator: Simulator, size: int
 ) -> None:
-    """Bytes declared gzip that are not come raw to whoever takes gzip, and are a 500 to others."""
+    """Bytes declared gzip that are not come raw to whoever takes gzip, and are a 406 to others."""
     sent = b"x" * size
     message_id = await simulator.caller().sent(sent, headers=GZIP)
     recipient = simulator.caller("X26ABC2")
     for version in (1, 2):
         answer = await recipient.get(f"inbox/{message_id}", version=version)
-        assert_generic(answer, 500)
+        assert_generic(answer, 406)
     assert (await recipient.get(f"inbox/{message_id}", headers=ACCEPTS)).body == sent
 
 

@@ -26,22 +26,22 @@ async def test_a_refusal_is_explained_without_the_token(
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "refused", "why"),
     [
-        f"Authorization: NHSMESH X26ABC1:{SECRET}:0:202611220000:\x01".encode(),
-        f"Authorization: {SECRET}{'a' * 70_000}".encode(),
+        (f"Authorization: NHSMESH X26ABC1:{SECRET}:0:202611220000:\x01".encode(), 400, "not proper HTTP"),
+        (f"Authorization: {SECRET}{'a' * 70_000}".encode(), 431, "MESH_SIM_MAX_HEADER_BYTES"),
     ],
     ids=["a control character", "far too long"],
 )
 async def test_a_request_that_is_not_http_leaves_no_trace_of_its_content(
-    simulator: Simulator, caplog: pytest.LogCaptureFixture, line: bytes
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, line: bytes, refused: int, why: str
 ) -> None:
     """A request that the HTTP parser refuses is logged by kind; its headers are not repeated."""
     caplog.set_level(logging.DEBUG)
     request = b"GET /messageexchange/X26ABC1/inbox HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n"
     status, _, _ = await speak(simulator.url, request)
-    assert status == 400
-    assert "it is not proper HTTP" in caplog.text
+    assert status == refused
+    assert why in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +203,21 @@ def test_resolving_is_replaying(choices: list[tuple[list[int], bool]], rate: flo
         expected[numbers] = flag
     batches = [(np.array(sorted(numbers), np.int64), flag) for numbers, flag in choices]
     assert resolve(batches, rule).opted_out(everyone).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 11, 22, 12),  # noqa: DTZ001 - it is what is tested
+        datetime.max.replace(tzinfo=timezone(-HOUR)),
+        datetime.min.replace(tzinfo=timezone(HOUR)),
+    ],
+    ids=["no zone", "too late", "too early"],
+)
+async def test_a_time_that_could_not_be_read_back_is_refused(register: OptOutRegister, at: datetime) -> None:
+    """A choice made at a time that is none in UTC is not recorded, and the register can be read as before."""
+    with pytest.raises(ValueError, match="registered_at"):
+        await register.opt_out(ONE, registered_at=at)
+    with pytest.raises(ValueError, match="registered_at"):
+        await register.load(array(ONE, TWO), opted_out=True, registered_at=at)
+    assert await opted_out(register, NOON, ONE, TWO) == [False, False]
