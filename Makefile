@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types suite bench clean
+.PHONY: demo test lint types suite audit bench soak fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,7 +23,7 @@ test: lint types suite  ## lint, types and the whole test suite
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell mesh_sim client tests docs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell mesh_sim client tests docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
@@ -34,12 +34,28 @@ types: $(STAMP)
 suite: $(STAMP)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
-bench: $(STAMP)  ## measure the client: round trip, filtering, transfer, membership
+# Where pip-audit cannot be installed, the second line says that nothing was audited.
+audit: $(STAMP)  ## known vulnerabilities of the packages installed, where a service can be asked
+	-$(BIN)/python -m pip install --quiet --editable '.[audit]'
+	$(BIN)/python .ci/audit.py
+
+bench: $(STAMP)  ## measure side by side with the peers (QUICK=1: a small run; ONLY="server bulk": some)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python benchmarks/round_trip.py
-	$(BIN)/python benchmarks/filtering.py
-	$(BIN)/python benchmarks/transfer.py
-	$(BIN)/python benchmarks/membership.py
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+# The short form draws no plot and keeps no results; MINUTES and KILLS say how long and how many otherwise.
+soak: $(STAMP)  ## kill servers 200 times, then half an hour of mixed load (SHORT=1: two minutes in all)
+ifdef SHORT
+	PYTHONPATH=tests $(BIN)/python -m soak --kills 10 --minutes 0.75
+else
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m soak $(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		--results benchmarks/results
+endif
+
+fuzz: $(STAMP)  ## feed every parser with made-up input, a minute each
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzzing.py
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-output
+	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-output fuzz-findings
