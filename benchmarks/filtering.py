@@ -1,27 +1,23 @@
 """`ndoo filter` on a long CSV against `polars` reading and writing the same file, with both peak memories.
 
-Real processes, one after the other in turns. Prints the medians, one line a kind of table; nothing is
-asserted, since times belong to the machine.
+Real processes, one after the other in turns; one line a kind of table. Nothing is asserted, since times
+belong to the machine.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from processes import Run, installed, run, temporary_folder
+from results import Comparison, Findings, finish, options
 
 from ndoo.lists import Numbers, format_records, generate
 
+_PEER = "polars, copying it"
 _COPY = "import sys, polars; polars.read_csv(sys.argv[1]).write_csv(sys.argv[2])"
 _HEADER = b"Row,NHS Number,Surname,Forename,Born,Address,Postcode,Practice,Seen\r\n"
 _BEFORE, _AFTER = b",Testerton,Amy,1970-02-28,", b",ZZ99 3CZ,Y12345,2024-01-31\r\n"
@@ -34,36 +30,45 @@ _KINDS = {
 
 def main() -> None:
     """Run both programs in turns over each kind of table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000_000, help="rows in the table")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each program")
+    parser = options(__doc__)
+    parser.add_argument("--count", type=int, help="rows in the table (10 million; quick: 500000)")
+    parser.add_argument("--rounds", type=int, help="runs of each program (3; quick: 1)")
     arguments = parser.parse_args()
-    table = Table(title=f"{arguments.count:,} rows through ndoo filter", title_justify="left")
-    for heading in ("table", "input", "ndoo", "polars", "ratio", "ndoo peak", "polars peak"):
-        table.add_column(heading, justify="left" if heading == "table" else "right")
-    with tempfile.TemporaryDirectory(prefix="ndoo-bench-") as name:
-        folder = Path(name)
+    count = arguments.count or (500_000 if arguments.quick else 10_000_000)
+    rounds = arguments.rounds or (1 if arguments.quick else 3)
+    runs: dict[str, tuple[list[Run], list[Run]]] = {}
+    with temporary_folder() as folder:
         for kind, row in _KINDS.items():
-            table.add_row(kind, *_compare(folder, row, arguments.count, arguments.rounds))
-    Console().print(table)
+            runs[kind] = _compare(folder, row, count, rounds)
+    notes = () if installed("polars") else ("polars was left out: it is not installed",)
+    finish("filtering", Findings(tuple(_comparisons(count, runs)), notes), arguments)
 
 
-def _compare(folder: Path, row: bytes, count: int, rounds: int) -> list[str]:
+def _comparisons(count: int, runs: dict[str, tuple[list[Run], list[Run]]]) -> Iterator[Comparison]:
+    for kind, (ours, theirs) in runs.items():
+        what = f"ndoo filter, {count:,} rows, {kind}"
+        peers = {_PEER: median(each.seconds for each in theirs)} if theirs else {}
+        yield Comparison(what, "s", median(each.seconds for each in ours), peers, "lower")
+    peak, *other = (
+        max(each.peak_mb for pair in runs.values() for each in pair[side])
+        for side in range(1 + installed("polars"))
+    )
+    what = f"ndoo filter, {count:,} rows: peak memory"
+    yield Comparison(what, "MB", peak, dict(zip([_PEER], other, strict=False)), "lower")
+
+
+def _compare(folder: Path, row: bytes, count: int, rounds: int) -> tuple[list[Run], list[Run]]:
     source, answer, target = folder / "patients.csv", folder / "answer.dat", folder / "out.csv"
     _write_table(source, answer, row, count)
     ours = [sys.executable, "-m", "ndoo", "filter", str(source), "--answer", str(answer), "-o", str(target)]
     theirs = [sys.executable, "-c", _COPY, str(source), str(target)]
-    runs = [(_run(ours, target), _run(theirs, target)) for _ in range(rounds)]
-    seconds, peaks = median(run[0][0] for run in runs), max(run[0][1] for run in runs)
-    their_seconds, their_peaks = median(run[1][0] for run in runs), max(run[1][1] for run in runs)
-    return [
-        f"{source.stat().st_size / 1e6:,.0f} MB",
-        f"{seconds:.1f} s",
-        f"{their_seconds:.1f} s",
-        f"{seconds / their_seconds:.2f}",
-        f"{peaks:,.0f} MB",
-        f"{their_peaks:,.0f} MB",
-    ]
+    runs: tuple[list[Run], list[Run]] = ([], [])
+    for _ in range(rounds):
+        for command, ended in zip((ours, theirs), runs, strict=True):
+            if command is ours or installed("polars"):
+                ended.append(run(command))
+                target.unlink()
+    return runs
 
 
 def _write_table(source: Path, answer: Path, row: bytes, count: int) -> None:
@@ -85,19 +90,6 @@ def _rows(row: bytes, first: int, numbers: Numbers) -> Iterator[bytes]:
     else:
         for position, number in enumerate(numbers.tolist(), first):
             yield row % (position, number)
-
-
-def _run(command: list[str], target: Path) -> tuple[float, float]:
-    """Run a program to its end; give its seconds and peak memory in MB, and remove what it wrote."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    target.unlink()
-    return seconds, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

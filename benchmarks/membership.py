@@ -1,15 +1,12 @@
 """A temporary cache in use: loading it, and asking it for one number at a time and for many at once.
 
-Prints times, and the memory that loading took; nothing is asserted, since times belong to the machine. The
-numbers are spread as wide as real ones, unlike those of the test range, and each has a wrong check digit: it
-is nobody's.
+Nothing is asserted, since times belong to the machine. The numbers are spread as wide as real ones, unlike
+those of the test range, and each has a wrong check digit: it is nobody's.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from processes import temporary_folder
+from results import Comparison, Findings, finish, options
 
 from ndoo import CacheHeader, TemporaryCache
 from ndoo.lists import Numbers, check_digits, format_records
@@ -29,31 +26,34 @@ _ASKED = 200_000
 
 
 def main() -> None:
-    """Make a cache, use it, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000_000, help="NHS numbers in the cache")
-    count = parser.parse_args().count
+    """Make a cache, use it, and print what it took."""
+    parser = options(__doc__)
+    parser.add_argument("--count", type=int, help="NHS numbers in the cache (10 million; quick: 500000)")
+    arguments = parser.parse_args()
+    count = arguments.count or (500_000 if arguments.quick else 10_000_000)
     random = np.random.default_rng(1)
-    with tempfile.TemporaryDirectory(prefix="mesh-sim-bench-") as folder:
-        path = Path(folder, "population.cache")
+    with temporary_folder() as folder:
+        path = folder / "population.cache"
         inside = _make_cache(path, count, random)
         before = _peak_mb()
         cache, loading = _timed(lambda: TemporaryCache.load(path, "password"))
         memory = _peak_mb() - before
-    outside = _make_up(_ASKED, random)
-    table = Table(title=f"A temporary cache of {count:,} NHS numbers", title_justify="left")
-    table.add_column("what")
-    table.add_column("took", justify="right")
-    table.add_row("load and verify", f"{loading:.2f} s, {memory:.0f} MB at the most")
-    for name, asked in (("on the list", inside), ("any", outside)):
+    cached = f"a temporary cache of {count:,}"
+    comparisons = [
+        Comparison(f"{cached}: load and verify", "s", loading, better="lower"),
+        Comparison(f"{cached}: memory to load it", "MB", memory, better="lower"),
+    ]
+    for name, asked in (("on the list", inside), ("any", _make_up(_ASKED, random))):
         one_by_one = asked.tolist()
         texts = [f"{number:010d}" for number in one_by_one]
         for kind, numbers in (("integer", one_by_one), ("text", texts)):
             _, seconds = _timed(lambda: [number in cache for number in numbers])  # noqa: B023 -- called at once
-            table.add_row(f"one number, {name}, as {kind}", f"{seconds / len(numbers) * 1e6:.2f} µs")
+            what = f"{cached}: ask for one, {name}, as {kind}"
+            comparisons.append(Comparison(what, "µs", seconds / len(numbers) * 1e6, better="lower"))
         _, seconds = _timed(lambda: cache.contains(asked))  # noqa: B023 -- the same
-        table.add_row(f"one of an array, {name}", f"{seconds / len(asked) * 1e6:.3f} µs")
-    Console().print(table)
+        what = f"{cached}: one of an array, {name}"
+        comparisons.append(Comparison(what, "µs", seconds / len(asked) * 1e6, better="lower"))
+    finish("membership", Findings(tuple(comparisons)), arguments)
 
 
 def _make_cache(path: Path, count: int, random: np.random.Generator) -> Numbers:

@@ -2,23 +2,18 @@
 
 Two real processes over loopback, with their default settings but for one: any ten digits are a number, since
 only then has the test range ten million different ones (each number is sent once, however often it is in a
-list). Prints one line a kind of list; nothing is asserted, since times belong to the machine.
+list). One line a kind of list; nothing is asserted, since times belong to the machine.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import re
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from processes import mesh_sim, run, temporary_folder
+from results import Comparison, Findings, finish, options
 
 from ndoo.lists import TEST_RANGE, format_records
 
@@ -26,29 +21,31 @@ _RULE = ("--number-rule", "digits")
 
 
 def main() -> None:
-    """Run the round trips and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000_000, help="NHS numbers in the list")
-    count = min(parser.parse_args().count, TEST_RANGE[1] - TEST_RANGE[0] + 1)
-    table = Table(title=f"{count:,} NHS numbers through ndoo check", title_justify="left")
-    for heading in ("list", "input", "seconds", "client peak", "server peak"):
-        table.add_column(heading, justify="left" if heading == "list" else "right")
-    with tempfile.TemporaryDirectory(prefix="mesh-sim-bench-") as folder:
-        lists = Path(folder)
-        plain = lists / "population.dat"
+    """Run the round trips, and print what they took."""
+    parser = options(__doc__)
+    parser.add_argument("--count", type=int, help="NHS numbers in the list (10 million; quick: 500000)")
+    arguments = parser.parse_args()
+    count = arguments.count or (500_000 if arguments.quick else 10_000_000)
+    count = min(count, TEST_RANGE[1] - TEST_RANGE[0] + 1)
+    comparisons, clients, servers = [], [], []
+    with temporary_folder() as folder:
+        plain, csv = folder / "population.dat", folder / "population.csv"
         _write_list(plain, count)
-        csv = lists / "population.csv"
         _write_csv(plain, csv)
-        for source, output, *options in (
+        for source, output, *further in (
             (plain, "cleaned.dat"),
             (plain, "population.cache", "--cache"),
             (csv, "cleaned.csv"),
         ):
-            seconds, client, server = _round_trip(lists, source, lists / output, options)
-            name = f"{source.suffix} to {Path(output).suffix}"
-            size = f"{source.stat().st_size / 1e6:,.0f} MB"
-            table.add_row(name, size, f"{seconds:.1f}", f"{client:.0f} MB", f"{server:.0f} MB")
-    Console().print(table)
+            seconds, client, server = _round_trip(folder, source, folder / output, further)
+            clients.append(client)
+            servers.append(server)
+            what = f"ndoo check, {count:,} numbers, {source.suffix} to {Path(output).suffix}"
+            comparisons.append(Comparison(what, "s", seconds, better="lower"))
+    for who, peaks in (("the client's", clients), ("the server's", servers)):
+        what = f"ndoo check, {count:,} numbers: {who} peak memory"
+        comparisons.append(Comparison(what, "MB", max(peaks), better="lower"))
+    finish("round_trip", Findings(tuple(comparisons)), arguments)
 
 
 def _write_list(path: Path, count: int) -> None:
@@ -68,53 +65,15 @@ def _write_csv(plain: Path, csv: Path) -> None:
             table.write(b"%d,%s %s %s,ZZ99 3CZ\r\n" % (row, record[:3], record[3:6], record[6:10]))
 
 
-def _round_trip(folder: Path, source: Path, output: Path, options: list[str]) -> tuple[float, float, float]:
+def _round_trip(folder: Path, source: Path, output: Path, further: list[str]) -> tuple[float, float, float]:
     """Check one list on a server of its own; give seconds and the peak memory of client and server in MB."""
-    with tempfile.TemporaryDirectory(dir=folder) as data:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "mesh_sim",
-                "serve",
-                "--port",
-                "0",
-                "--data",
-                data,
-                "--log-level",
-                "error",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"MESH_SIM_NHS_NUMBER_RULE": "digits"},
-        )
-        try:
-            assert server.stdout is not None
-            found = re.search(r"http://\S+", server.stdout.readline())
-            assert found is not None
-            environment = os.environ | {"NDOO_URL": found[0], "NDOO_DATA": str(Path(data) / "ndoo")}
-            began = time.perf_counter()
-            client = subprocess.Popen(
-                [sys.executable, "-m", "ndoo", "check", str(source), "-o", str(output), *options, *_RULE],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-            )
-            _, status, usage = os.wait4(client.pid, 0)
-            seconds = time.perf_counter() - began
-            client.returncode = os.waitstatus_to_exitcode(status)
-            if client.returncode != 0:
-                raise SystemExit(f"ndoo check ended with {client.returncode}")
-            return seconds, usage.ru_maxrss / 1024, _peak_mb(server.pid)
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) / 1024
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as data,
+        mesh_sim(Path(data), MESH_SIM_NHS_NUMBER_RULE="digits") as server,
+    ):
+        command = [sys.executable, "-m", "ndoo", "check", str(source), "-o", str(output), *further, *_RULE]
+        ended = run(command, {"NDOO_URL": server.url, "NDOO_DATA": str(Path(data) / "ndoo")})
+        return ended.seconds, ended.peak_mb, server.peak_mb()
 
 
 if __name__ == "__main__":

@@ -2,23 +2,20 @@
 
 Both clients in processes of their own, in turns, against one `mesh-sim serve` with its default settings,
 plain HTTP over loopback. A new message for each, which is first read and thrown away, then received into a
-file that is on the disk before the message is acknowledged: there the disk is what is measured. Prints the
-medians; nothing is asserted, since times belong to the machine.
+file that is on the disk before the message is acknowledged: there the disk is what is measured. Nothing is
+asserted, since times belong to the machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import chain
 from statistics import median
 
-from rich.console import Console
-from rich.table import Table
+from processes import installed, mesh_sim, run, temporary_folder
+from results import Comparison, Findings, Target, finish, options
 
 _NDOO = """
 import asyncio, sys, time
@@ -74,75 +71,62 @@ with MeshClient(url, mailbox, "password", shared_key=b"TestKey") as client:
     print(time.perf_counter() - began)
 """
 
+ACTIONS = {"send": "send", "read": "receive and throw away", "receive": "receive into a file"}
+
+Runs = dict[tuple[str, str], list[tuple[float, float]]]
+"""Seconds by the client's own watch, and its peak memory in MB, by action and program."""
+
 
 def main() -> None:
-    """Run both clients in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1000, help="size of the message")
-    parser.add_argument("--rounds", type=int, default=3, help="messages of each client")
+    """Run both clients in turns, and print what they took."""
+    parser = options(__doc__)
+    parser.add_argument("--megabytes", type=int, help="size of the message (1000; quick: 100)")
+    parser.add_argument("--rounds", type=int, help="messages of each client (3; quick: 1)")
     arguments = parser.parse_args()
-    size = arguments.megabytes * 1_000_000
-    table = Table(title=f"a message of {arguments.megabytes:,} MB", title_justify="left")
-    for heading in ("", "ndoo", "mesh-client", "ratio", "ndoo peak", "mesh-client peak"):
-        table.add_column(heading, justify="right" if heading else "left")
-    with tempfile.TemporaryDirectory(prefix="mesh-sim-bench-") as name:
-        folder = Path(name)
+    megabytes = arguments.megabytes or (100 if arguments.quick else 1000)
+    runs = _runs(megabytes, arguments.rounds or (1 if arguments.quick else 3))
+    notes = () if installed("mesh_client") else ("mesh-client was left out: it is not installed",)
+    finish("transfer", Findings(tuple(_comparisons(megabytes, runs)), notes), arguments)
+
+
+def _runs(megabytes: int, rounds: int) -> Runs:
+    runs: Runs = {}
+    programs = [_NDOO, _MESH_CLIENT] if installed("mesh_client") else [_NDOO]
+    with temporary_folder() as folder, mesh_sim(folder / "data") as server:
         body, received = folder / "body", folder / "received"
         with body.open("wb") as file:
-            for _ in range(arguments.megabytes):
+            for _ in range(megabytes):
                 file.write(os.urandom(1_000_000))
-        runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
-        with _Server(folder / "data") as url:
-            for number in range(arguments.rounds):
-                # Each begins as often as the other, so that what one leaves behind slows neither more.
-                for program in (_NDOO, _MESH_CLIENT) if number % 2 else (_MESH_CLIENT, _NDOO):
-                    for action, path in (("send", body), ("read", received), ("receive", received)):
-                        runs.setdefault((action, program), []).append(_run(program, url, action, path))
-                    if received.stat().st_size != size:
-                        raise SystemExit("what was received is not what was sent")
-        for action in ("send", "read", "receive"):
-            ours, theirs = runs[action, _NDOO], runs[action, _MESH_CLIENT]
-            speed, their_speed = (size / 1e6 / median(each[0] for each in every) for every in (ours, theirs))
-            table.add_row(
-                action,
-                f"{speed:,.0f} MB/s",
-                f"{their_speed:,.0f} MB/s",
-                f"{speed / their_speed:.2f}",
-                *(f"{max(each[1] for each in every):.0f} MB" for every in (ours, theirs)),
-            )
-    Console().print(table)
+        for number in range(rounds):
+            # Each begins as often as the other, so that what one leaves behind slows neither more.
+            for program in programs if number % 2 else reversed(programs):
+                for action, path in (("send", body), ("read", received), ("receive", received)):
+                    os.sync()  # what others have written is not this run's to wait for
+                    ended = run([sys.executable, "-c", program, server.url, action, str(path)])
+                    runs.setdefault((action, program), []).append((float(ended.output), ended.peak_mb))
+                if received.stat().st_size != megabytes * 1_000_000:
+                    raise SystemExit("what was received is not what was sent")
+    return runs
 
 
-class _Server:
-    """`mesh-sim serve` in a process of its own."""
-
-    def __init__(self, data: Path) -> None:
-        command = [sys.executable, "-m", "mesh_sim", "serve", "--port", "0", "--log-level", "error"]
-        self._process = subprocess.Popen([*command, "--data", str(data)], stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self) -> str:
-        assert self._process.stdout is not None
-        found = re.search(r"http://\S+", self._process.stdout.readline())
-        assert found is not None
-        return found[0]
-
-    def __exit__(self, *_error: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-
-def _run(program: str, url: str, action: str, path: Path) -> tuple[float, float]:
-    """Run a client once; give the seconds it took by its own watch, and its peak memory in MB."""
-    os.sync()  # what others have written is not this run's to wait for
-    with tempfile.TemporaryFile() as out:
-        client = subprocess.Popen([sys.executable, "-c", program, url, action, str(path)], stdout=out)
-        _, status, usage = os.wait4(client.pid, 0)
-        client.returncode = os.waitstatus_to_exitcode(status)
-        if client.returncode != 0:
-            raise SystemExit(f"{action} ended with {client.returncode}")
-        out.seek(0)
-        seconds = float(out.read())
-    return seconds, usage.ru_maxrss / 1024
+def _comparisons(megabytes: int, runs: Runs) -> Iterator[Comparison]:
+    programs = {"ndoo": _NDOO, "mesh-client": _MESH_CLIENT}
+    for action, what in ACTIONS.items():
+        speeds = {
+            name: megabytes / median(seconds for seconds, _ in runs[action, program])
+            for name, program in programs.items()
+            if (action, program) in runs
+        }
+        ours, target = speeds.pop("ndoo"), Target(1, "mesh-client")
+        reason = "" if speeds else "mesh-client was left out"
+        yield Comparison(f"client: {what}, {megabytes} MB", "MB/s", ours, speeds, "higher", target, reason)
+    peaks = {
+        name: max(peak for _, peak in chain.from_iterable(every))
+        for name, program in programs.items()
+        if (every := [found for (_, by), found in runs.items() if by == program])
+    }
+    what = f"client: peak memory, {megabytes} MB"
+    yield Comparison(what, "MB", peaks.pop("ndoo"), peaks, "lower", Target(100))
 
 
 if __name__ == "__main__":

@@ -22,14 +22,13 @@ from mesh_sim.api.listening import Site
 from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
 from mesh_sim.clock import SimulatedClock
-from mesh_sim.config import Settings, SettingsError, refuse_open_control
+from mesh_sim.config import Settings, SettingsError, Tls, refuse_open_control
 from mesh_sim.core import Core, open_core, opened, working
 from mesh_sim.exchange.events import Kind
 from mesh_sim.exchange.ports import UsedTokens
 from mesh_sim.exchange.service import Exchange
 from mesh_sim.faults import FaultRule, Faults
 from mesh_sim.fresh_start import FreshStart
-from mesh_sim.server_tls import server_tls
 from mesh_sim.storage.journal import SqliteJournal
 from mesh_sim.storage.tokens import SqliteTokens
 from mesh_sim.store_modes import data_folder
@@ -75,7 +74,7 @@ async def running(
         SettingsError: it cannot start as it is set up; the text says why.
     """
     refuse_open_control(settings)
-    tls = server_tls(settings)  # first: a missing certificate stops the start before a folder is made
+    tls = _tls(settings)  # first: a missing certificate stops the start before a folder is made
     with data_folder(settings) as placed:
         async with (
             open_core(placed, clock) as core,
@@ -83,6 +82,15 @@ async def running(
             _serving(placed, core, tls, patience_s) as server,
         ):
             yield server
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is Tls.OFF:
+        return None
+    # Only now, as its cryptography takes a good part of the time of a start.
+    from mesh_sim.server_tls import server_tls  # noqa: PLC0415
+
+    return server_tls(settings)
 
 
 @contextlib.asynccontextmanager

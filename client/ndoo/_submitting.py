@@ -101,7 +101,7 @@ async def take_local_id(mailbox: Mailbox, journal: Journal, draft: Draft, part: 
         except LocalIdTaken:
             continue
     raise ConfigError(
-        f"local ids of mailbox {mailbox.mailbox_id} up to the {skip:,}th after the last have been used "
+        f"local ids of mailbox {mailbox.mailbox_id} have been used for the {skip:,} after the last "
         "before; does another computer send from it? use one journal for all of them"
     )
 

@@ -71,11 +71,7 @@ def authenticated(handler: MailboxHandler) -> Handler:
 
 
 async def give_token_back(request: web.Request) -> None:
-    """Make the token of a request good again, where one was used up.
-
-    Raises:
-        StorageFailed: it could not be forgotten.
-    """
+    """Make the token of a request good again, where one was used up."""
     if (used := request.get(USED)) is not None:
         await request.app[TOKENS].forget(used.digest, minute=used.minute)
 

@@ -55,7 +55,8 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
 async def _answer(request: web.Request, error: Exception) -> web.Response:
     match error:
         case errors.ExchangeError():
-            _log_refusal(request, STATUS[type(error)], str(error))
+            level = logging.ERROR if isinstance(error, errors.StorageFailed) else logging.INFO
+            _log_refusal(request, STATUS[type(error)], str(error), level)
             if error.message_id:
                 request[MESSAGE_ID] = error.message_id
             answer = _refusal(request, error)
@@ -142,8 +143,8 @@ def _json(
     return web.Response(status=status, body=json_bytes(body), content_type=content_type, headers=headers)
 
 
-def _log_refusal(request: web.Request, status: int, why: str) -> None:
+def _log_refusal(request: web.Request, status: int, why: str, level: int = logging.INFO) -> None:
     request[REASON] = why
     # The mailbox is as the caller wrote it, so it may be anything: quoted, and cut.
     mailbox = request.match_info.get("mailbox_id", "-")[:40]
-    log.info("%d %s for mailbox %r: %s", status, operation_of(request), mailbox, why)
+    log.log(level, "%d %s for mailbox %r: %s", status, operation_of(request), mailbox, why)

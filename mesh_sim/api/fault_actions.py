@@ -23,7 +23,6 @@ from mesh_sim.api.authentication import give_token_back
 from mesh_sim.api.journal import FAULT
 from mesh_sim.api.keys import FAULTS
 from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
-from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.faults import Action, FaultRule, Faults
 from ndoo.protocol import ErrorCode
 
@@ -131,10 +130,7 @@ async def _cut_answer(request: web.Request, response: web.StreamResponse) -> Non
     rule = request.get(_CUT)
     if rule is None:
         return
-    try:
-        await give_token_back(request)
-    except StorageFailed as error:
-        log.error("the token of a call with fault %s stays used: %s", rule.id, error)  # noqa: TRY400 - no bug
+    await give_token_back(request)
     response.force_close()
     if rule.action is Action.TRUNCATE:
         _cut_short(request, response, rule.after_bytes)

@@ -181,8 +181,4 @@ class UsedTokens(Protocol):
         """
 
     async def forget(self, digest: bytes, *, minute: int) -> None:
-        """Make a token good again whose request came to nothing.
-
-        Raises:
-            StorageFailed: it could not be forgotten.
-        """
+        """Make a token good again whose request came to nothing; where that cannot be kept, for now."""

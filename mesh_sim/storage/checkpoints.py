@@ -18,8 +18,8 @@ from mesh_sim.storage.connection import connect
 
 log = logging.getLogger("mesh_sim.storage")
 
-EVERY_CHANGES: Final = 10_000
-"""After so many changed rows: some ten megabytes of log, with small bodies."""
+EVERY_CHANGES: Final = 4000
+"""After so many changed rows: some four megabytes of log, with small bodies."""
 
 _LOCK_TIMEOUT_S: Final = 1.0
 

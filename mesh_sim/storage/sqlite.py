@@ -41,9 +41,12 @@ class SqliteDatabase:
         # FULL: a commit returns after its fsync, so what was answered 202 survives a power cut.
         self._writer = connect(path, synchronous="FULL")
         with closed_on_error(self._writer):
+            # At once: of their own, each would wait for the disk, and two processes could meet half-way.
+            self._writer.execute("BEGIN IMMEDIATE")
             _check_version(self._writer, version)
             for statement in schema:
                 self._writer.execute(statement)
+            self._writer.execute("COMMIT")
             self._reader = connect(path, synchronous="FULL")
         self._reader.execute("PRAGMA query_only = ON")
         self._read = SqliteTransaction(self._reader)

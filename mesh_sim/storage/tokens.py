@@ -54,6 +54,8 @@ class SqliteTokens:
         self._forgotten_before = 0
         self._wishes: list[_Wish] = []
         self._refusals = 0
+        self._owed: set[tuple[int, bytes]] = set()
+        """Tokens that are good again, although the file had no room to say so."""
 
     async def use(self, digest: bytes, *, minute: int, now: datetime) -> datetime | None:
         """Note a token as used; give the time of its first use if it was used before.
@@ -66,12 +68,11 @@ class SqliteTokens:
         return from_micros(await self._wish(minute, digest, micros(now)))
 
     async def forget(self, digest: bytes, *, minute: int) -> None:
-        """Make a token good again whose request came to nothing.
-
-        Raises:
-            StorageFailed: it could not be forgotten.
-        """
-        await self._wish(minute, digest, None)
+        """Make a token good again whose request came to nothing; on a full disk, until the next start."""
+        try:
+            await self._wish(minute, digest, None)
+        except StorageFailed:
+            self._owed.add((minute, digest))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -92,11 +93,13 @@ class SqliteTokens:
         wishes = self._wishes
         if not wishes:  # closed in between
             return
+        owed = set(self._owed)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             first_uses = [self._apply(wish) for wish in wishes]
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
+            self._owed = owed
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
@@ -120,8 +123,12 @@ class SqliteTokens:
         if oldest > self._forgotten_before:
             self._connection.execute(sql.FORGET_TOKENS, (oldest,))
             self._forgotten_before = oldest
+            self._owed = {owed for owed in self._owed if owed[0] >= oldest}
         used = self._connection.execute(sql.USE_TOKEN, (wish.minute, wish.digest, wish.used_at))
         if used.rowcount == 1:
+            return None
+        if (wish.minute, wish.digest) in self._owed:
+            self._owed.remove((wish.minute, wish.digest))
             return None
         (first_used,) = self._connection.execute(sql.TOKEN_USED_AT, (wish.minute, wish.digest)).fetchone()
         return int(first_used)

@@ -18,8 +18,11 @@ from mesh_sim.exchange.directory import Directory
 from mesh_sim.witness.hashes import Signed, hash_misses
 from mesh_sim.witness.timestamps import span, timestamp_misses
 
-MOST_MAILBOXES: Final = 1000
+MOST_MAILBOXES: Final = 200
 """How many other mailboxes are tried, so that a refusal costs no more with a hundred thousand of them."""
+
+_LONGEST_TRIED: Final = 1000
+"""Up to how many characters of a token are tried: a stranger could have the server hash megabytes."""
 
 _SCHEME: Final = "NHSMESH"
 _HEADER_NAME: Final = "authorization:"
@@ -182,7 +185,9 @@ def _fields(parts: list[str], refused: Refused) -> Iterator[str]:
         yield f"nonce count is {'not digits only' if nonce_count else 'empty'}: yes"
     directory = refused.directory
     mailbox = directory.mailbox(name.strip().upper()) or directory.mailbox(refused.mailbox_id)
-    if mailbox is not None:
+    if sum(map(len, parts)) > _LONGEST_TRIED:
+        yield "token is far too long to be tried with the usual mistakes: yes"
+    elif mailbox is not None:
         signed = Signed(name, nonce, nonce_count, mailbox.password, timestamp, refused.shared_key)
         others = ((other.mailbox_id, other.password) for other in directory.mailboxes)
         yield from hash_misses(signed, given, itertools.islice(others, MOST_MAILBOXES))

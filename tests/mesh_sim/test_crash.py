@@ -1,146 +1,46 @@
-"""Killing the server loses nothing that it answered 202, and leaves nothing half-done."""
+"""Killing the server loses nothing that it answered 202, and leaves nothing half-done.
+
+``make soak`` has hundreds of kills more; see the package ``crashing``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import re
-import sqlite3
 import sys
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
 import pytest
 from controls import control
+from crashing.checks import check_folder
+from crashing.lives import End, live, outlive_workers
+from crashing.server import Process
 from support import Caller
 
-ROUNDS = 3
-SENDERS = 8
+
+@pytest.mark.parametrize(
+    "ends",
+    [(End.ANY, End.BODY, End.CLAIM), (End.ANY, End.START, End.STOP, End.ASKED)],
+    ids=["in its work", "coming and going"],
+)
+async def test_a_kill_under_load_loses_nothing_that_was_accepted(tmp_path: Path, ends: Sequence[End]) -> None:
+    """Amid sends, chunks, lists and more: after each restart what was said holds, and the disk is tidy."""
+    lived = await live(tmp_path, ends, "suite")
+    assert lived.messages > 40
+    assert lived.submissions > 5
 
 
-@dataclass
-class Told:
-    """What the server told its clients."""
-
-    accepted: dict[str, bytes] = field(default_factory=dict)
-    """Message id and body of every send that was answered 202."""
-    acknowledged: set[str] = field(default_factory=set)
-    uncertain: set[str] = field(default_factory=set)
-    """Acknowledgements whose answer never came."""
+async def test_a_kill_while_time_passes_leaves_one_report_or_one_answer(tmp_path: Path) -> None:
+    """Answers delayed, messages expiring: each is reported once or still there, each list answered once."""
+    lived = await live(tmp_path, (End.ANY, End.ADVANCE), "suite", ticking=True)
+    assert lived.messages > 40
+    assert lived.submissions > 5
 
 
-class Process:
-    """A server process on a data folder."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.process = process
-        self.url = url
-
-    @classmethod
-    async def start(cls, data: Path) -> Process:
-        """Start one and wait until it serves."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MESH_SIM_")}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mesh_sim", "serve", "--port", "0", "--data", str(data),
-            "--log-level", "error",
-            env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
-        found = re.search(r"http://\S+", line)
-        assert found, line
-        return cls(process, found[0])
-
-    async def kill(self) -> None:
-        """End it without any warning."""
-        self.process.kill()
-        await self.process.communicate()
-
-
-def _body(chance: random.Random) -> bytes:
-    # Small ones live in the database, large ones in files: both must survive.
-    return chance.randbytes(chance.choice([1, 300, 5_000, 70_000, 400_000]))
-
-
-async def _send_until_it_breaks(url: str, told: Told, chance: random.Random, enough: asyncio.Event) -> None:
-    async with Caller(url, "X26ABC1") as sender, Caller(url, "X26ABC2") as recipient:
-        while True:
-            body = _body(chance)
-            try:
-                answer = await sender.send(body, workflow="CRASH")
-            except (aiohttp.ClientError, ConnectionError):
-                return
-            assert answer.status == 202, answer.body
-            message_id = answer.json()["messageID"]
-            told.accepted[message_id] = body
-            if len(told.accepted) % 40 == 0:
-                enough.set()
-            if chance.random() < 0.3:
-                told.uncertain.add(message_id)
-                try:
-                    answer = await recipient.acknowledge(message_id)
-                except (aiohttp.ClientError, ConnectionError):
-                    return
-                assert answer.status == 200
-                told.uncertain.discard(message_id)
-                told.acknowledged.add(message_id)
-
-
-async def _check(url: str, told: Told) -> None:
-    async with Caller(url, "X26ABC2") as recipient:
-        listed = set(await recipient.inbox("max_results=5000"))
-        count = (await recipient.get("count")).json()["count"]
-        assert count == len(listed)
-        assert not listed & told.acknowledged
-        assert set(told.accepted) - told.acknowledged - told.uncertain <= listed
-        for message_id, body in told.accepted.items():
-            answer = await recipient.get(f"inbox/{message_id}")
-            if message_id in listed:
-                assert (answer.status, answer.body) == (200, body)
-            else:
-                assert answer.status == 410
-
-
-def _check_folder(data: Path) -> None:
-    """The database is sound, every file in the payload store has its row, and none is half-written."""
-    with closing(sqlite3.connect(data / "mesh-sim.db")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        keys = {key for (key,) in database.execute("SELECT payload_key FROM chunks WHERE payload_key <> ''")}
-    files = {
-        str(path.relative_to(data / "payloads")) for path in (data / "payloads").rglob("*") if path.is_file()
-    }
-    assert files == keys
-
-
-@pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_a_kill_under_load_loses_nothing_that_was_accepted(tmp_path: Path, seed: int) -> None:
-    """SIGKILL amid sends and acknowledgements, twice over: after each restart all that was said holds."""
-    told = Told()
-    for life in range(2):
-        server = await Process.start(tmp_path / "data")
-        try:
-            await _check(server.url, told)
-            enough = asyncio.Event()
-            async with asyncio.TaskGroup() as senders:
-                for number in range(SENDERS):
-                    chance = random.Random(f"{seed}/{life}/{number}")
-                    senders.create_task(_send_until_it_breaks(server.url, told, chance, enough))
-                await enough.wait()
-                await server.kill()
-        finally:
-            if server.process.returncode is None:
-                await server.kill()
-    assert len(told.accepted) >= 80
-    assert told.acknowledged
-    server = await Process.start(tmp_path / "data")
-    try:
-        await _check(server.url, told)
-    finally:
-        await server.kill()
-    _check_folder(tmp_path / "data")
+async def test_killed_workers_leave_each_submission_one_answer(tmp_path: Path) -> None:
+    """Two workers alone on the folder, each killed with claims in hand: every list is answered once."""
+    assert (await outlive_workers(tmp_path, "suite")).submissions == 20
 
 
 READ_AND_CLOSE = """
@@ -176,11 +76,9 @@ async def test_another_process_that_opens_and_closes_the_database_takes_nothing_
         await server.kill()
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_a_kill_amid_an_advance_leaves_one_report_a_message(tmp_path: Path, seed: int) -> None:
+async def test_a_kill_amid_an_advance_leaves_one_report_a_message(tmp_path: Path) -> None:
     """SIGKILL while thousands expire: after the restart each has exactly one report, and time goes on."""
     data, count = tmp_path / "data", 3000
-    chance = random.Random(seed)
     server = await Process.start(data)
     try:
         wish = {"to": "X26ABC2", "from": "X26ABC1", "count": count}
@@ -188,12 +86,11 @@ async def test_a_kill_amid_an_advance_leaves_one_report_a_message(tmp_path: Path
         async with Caller(server.url, "X26ABC1") as sender:
             large = await sender.sent(b"x" * 100_000, workflow="CRASH")
         advancing = asyncio.create_task(control(server.url, "POST", "/admin/clock", {"advance": "5d"}))
-        await asyncio.sleep(chance.uniform(0.005, 0.15))
+        await asyncio.sleep(random.uniform(0.005, 0.15))
         await server.kill()
         await asyncio.gather(advancing, return_exceptions=True)
     finally:
-        if server.process.returncode is None:
-            await server.kill()
+        await server.kill()
     server = await Process.start(data)
     try:
         # The kill may have come before the offset was kept; ten days are past the five in any case.
@@ -213,4 +110,4 @@ async def test_a_kill_amid_an_advance_leaves_one_report_a_message(tmp_path: Path
         assert (await control(server.url, "GET", "/admin/messages?limit=5000")).json()["messages"] == []
     finally:
         await server.kill()
-    _check_folder(data)
+    check_folder(data)
