@@ -81,10 +81,10 @@ def main() -> None:
     """Run both clients in turns, and print what they took."""
     parser = options(__doc__)
     parser.add_argument("--megabytes", type=int, help="size of the message (1000; quick: 100)")
-    parser.add_argument("--rounds", type=int, help="messages of each client (3; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="messages of each client (5; quick: 1)")
     arguments = parser.parse_args()
     megabytes = arguments.megabytes or (100 if arguments.quick else 1000)
-    runs = _runs(megabytes, arguments.rounds or (1 if arguments.quick else 3))
+    runs = _runs(megabytes, arguments.rounds or (1 if arguments.quick else 5))
     notes = () if installed("mesh_client") else ("mesh-client was left out: it is not installed",)
     finish("transfer", Findings(tuple(_comparisons(megabytes, runs)), notes), arguments)
 

@@ -306,14 +306,14 @@ class RecordReader:
 
         The iterator must be exhausted before the next call.
         """
-        return map(self._block, self.cut(data))
+        return map(self._block, self._cut(data))
 
     def finish(self) -> Iterator[RecordBlock]:
         """Give the last record if its line feed was missing."""
-        return map(self._block, self.cut_last())
+        return map(self._block, self._cut_last())
 
-    def cut(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes as ``feed`` does; give whole lines, a block each, for ``read_records``."""
+    def _cut(self, data: bytes) -> Iterator[bytes]:
+        """Take the next bytes; give whole lines, a block each."""
         for start in range(0, len(data), BLOCK_BYTES):
             piece = data[start : start + BLOCK_BYTES] if len(data) > BLOCK_BYTES else data
             cut = piece.rfind(b"\n") + 1
@@ -326,7 +326,7 @@ class RecordReader:
             # One byte too many is kept, so that a line that is too long is seen to be.
             self._held += piece[: MAX_LINE + 1 - len(self._held)]
 
-    def cut_last(self) -> Iterator[bytes]:
+    def _cut_last(self) -> Iterator[bytes]:
         """Give the last line if its line feed was missing."""
         held, self._held = bytes(self._held), bytearray()
         if held and not self._is_empty_answer(held):

@@ -134,7 +134,7 @@ class ListDesk:
                 await keep_claim()
                 for records in await _apart(block, check):
                     yield records
-        for records in await asyncio.to_thread(checker.finish):
+        for records in checker.finish():
             yield records if cache is None else cache.records(records)
         if cache is not None:
             yield cache.finish()

@@ -12,7 +12,7 @@ from optout_world import NUMBERS, records
 
 from mesh_sim.optouts.checker import ListChecker
 from mesh_sim.optouts.snapshot import OptOutSnapshot, SyntheticRule, resolve
-from ndoo.lists import RECORD_BYTES, NumberRule, format_records, generate
+from ndoo.lists import NumberRule
 
 NOBODY = SyntheticRule(0, 1)
 WRONG_CHECK_DIGIT = b"9990000019,\n"
@@ -84,36 +84,6 @@ def test_nothing_comes_after_an_invalid_record() -> None:
     checker, _ = checked(records(NUMBERS[:1]) + b"?\n")
     assert checker.feed(records(NUMBERS) + b"?\n") == checker.finish() == []
     assert (checker.first_invalid, checker.invalid) == (2, 1)
-
-
-LONG = b"".join(map(format_records, generate(200_000)))
-"""Twelve blocks."""
-
-
-@pytest.mark.parametrize("piece", [1_000_001, len(LONG)])
-def test_long_list_is_the_same_in_threads(piece: int) -> None:
-    """Blocks that are checked at the same time come back in their order, and are counted, as one by one."""
-    register = resolve([], SyntheticRule(0.3, 1))
-    answers = []
-    for threads in (1, 3):
-        checker = ListChecker(register, NumberRule.CHECKSUM, threads)
-        kept = [part for start in range(0, len(LONG), piece) for part in checker.feed(LONG[start:][:piece])]
-        kept += checker.finish()
-        answers.append((b"".join(kept), checker.submitted, checker.kept, checker.acceptable))
-    assert answers[0] == answers[1]
-    assert answers[0][1:] == (200_000, len(answers[0][0]) // RECORD_BYTES, True)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_first_of_several_invalid_records_is_named_however_far_in(threads: int) -> None:
-    """The line is counted through all blocks; one that is done earlier changes nothing."""
-    lines = bytearray(LONG)
-    for place in (70_000, 71_000, 150_000):
-        lines[place * RECORD_BYTES : (place + 1) * RECORD_BYTES] = WRONG_CHECK_DIGIT
-    checker = ListChecker(register_of(), NumberRule.CHECKSUM, threads)
-    kept = checker.feed(bytes(lines)) + checker.finish()
-    assert (checker.acceptable, checker.first_invalid, checker.invalid) == (False, 70_001, 2)
-    assert checker.submitted == checker.kept == len(b"".join(kept)) // RECORD_BYTES < 70_000
 
 
 @pytest.mark.parametrize("data", [b"", b"\n"])
