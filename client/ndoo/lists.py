@@ -48,7 +48,7 @@ __all__ = [
 Faults: TypeAlias = npt.NDArray[np.uint8]
 """One ``Fault`` a number, shape (n,)."""
 
-BLOCK_BYTES: Final = 16_384 * RECORD_BYTES
+BLOCK_BYTES: Final = 32_768 * RECORD_BYTES
 """The largest piece parsed at once: its arrays still fit the second-level cache, and are small enough for the
 allocator to use their memory again instead of giving it back to the system."""
 
