@@ -39,12 +39,12 @@ audit: $(STAMP)  ## known vulnerabilities of the packages installed, where a ser
 	-$(BIN)/python -m pip install --quiet --editable '.[audit]'
 	$(BIN)/python .ci/audit.py
 
-bench: $(STAMP)  ## measure side by side with the peers (QUICK=1: a small run; ONLY="server bulk": some)
+bench: $(STAMP)  ## measure side by side with the peers (QUICK=1: a small run; ONLY="server bulk": some; ONLY=growth: how cost grows)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 # The short form draws no plot and keeps no results; MINUTES and KILLS say how long and how many otherwise.
-soak: $(STAMP)  ## kill servers 200 times, then half an hour of mixed load (SHORT=1: two minutes in all)
+soak: $(STAMP)  ## kill servers 200 times, then half an hour of mixed load (SHORT=1: two minutes in all; KILLS=, MINUTES=)
 ifdef SHORT
 	PYTHONPATH=tests $(BIN)/python -m soak --kills 10 --minutes 0.75
 else

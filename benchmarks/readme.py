@@ -7,6 +7,7 @@ from pathlib import Path
 from results import RESULTS, Comparison, machine_text, quantity, ratio_text, read, target_text, verdict
 
 README = Path(__file__).parents[1] / "README.md"
+PEERS = ("mesh-sandbox", "mesh-client", "polars", "duckdb")
 BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks end -->"
 
 
@@ -23,9 +24,7 @@ def section(found: Path) -> str:
     """Write the date, the machine and one row a target."""
     document, findings = read(found)
     versions = document["versions"]
-    peers = ", ".join(
-        f"{name} {versions[name]}" for name in ("mesh-sandbox", "mesh-client") if name in versions
-    )
+    peers = ", ".join(f"{name} {versions[name]}" for name in PEERS if name in versions)
     measured = (
         f"Measured on {document['taken'][:10]} with {machine_text(document)}, Python {versions['Python']}"
     )
@@ -33,6 +32,7 @@ def section(found: Path) -> str:
         measured = f"A small run, whose numbers mean little. {measured}"
     lines = [
         f"{measured}, against {peers}; `make bench` measures it again on yours.",
+        "A ratio is ours divided by theirs; the picture shows how many times better that is.",
         "",
         "| what | here | beside | ratio | target | |",
         "|---|--:|--:|--:|--:|---|",

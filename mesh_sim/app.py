@@ -17,7 +17,7 @@ from mesh_sim.api.header_bytes import prepare_headers
 from mesh_sim.api.http_server import Runner
 from mesh_sim.api.journal import Recorder, add_journal, journaled
 from mesh_sim.api.keys import DESK, EXCHANGE, FRESH_START, MAILBOXES, REGISTER, RULE, SETTINGS, TIME, TOKENS
-from mesh_sim.api.limits import at_most
+from mesh_sim.api.limits import MAX_JSON_BYTES, at_most
 from mesh_sim.api.listening import Site
 from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
@@ -118,7 +118,8 @@ def _application(
     settings: Settings, core: Core, tokens: UsedTokens, faults: Faults, recorder: Recorder
 ) -> web.Application:
     app = web.Application(
-        middlewares=[journaled, errors_to_bodies, at_most(settings.max_in_flight), inject_faults]
+        middlewares=[journaled, errors_to_bodies, at_most(settings.max_in_flight), inject_faults],
+        client_max_size=MAX_JSON_BYTES,
     )
     app[SETTINGS] = settings
     app[EXCHANGE] = core.exchange

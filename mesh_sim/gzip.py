@@ -77,13 +77,13 @@ class Decompressor:
         while not self._member.eof and (plain := self._step(b"", STEP_BYTES)):
             yield plain
         if not self._member.eof:
-            raise GzipError("the gzip data is cut short")
+            raise GzipError("it ends before a gzip member does")
 
     def _step(self, data: bytes, most: int) -> bytes:
         try:
             return self._member.decompress(data, most)
         except _CODEC_ERRORS as error:
-            raise GzipError(f"not gzip: {error}") from error
+            raise GzipError(f"it is not gzip, or is broken ({error})") from error
 
 
 async def decompressed(blocks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

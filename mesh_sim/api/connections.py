@@ -34,7 +34,7 @@ _LOG_EVERY_S: Final = 10.0
 _LOOK_EVERY_S: Final = 1.0
 _LEAVE_WITHIN_S: Final = 2.0
 """How long one who was turned away has to read the answer and go; so long its bytes are thrown away."""
-_MOST_LEAVING: Final = 200
+_MOST_LEAVING: Final = 64
 _BUSY_S: Final = 0.05
 """When all are busy, so long nobody looks again whether one has become idle."""
 _MADE_ROOM: Final = 50
@@ -152,12 +152,16 @@ class Connections:
         connection.close()
         wire = connection.wire
         wire.write(_last_words(status))
-        # Closed at once, with bytes of the client's unread, it might be reset before the answer is.
-        if wire.can_write_eof() and len(self._leaving) < _MOST_LEAVING:
-            wire.write_eof()
+        if len(self._leaving) < _MOST_LEAVING:
             self._leaving[connection] = asyncio.get_running_loop().time()
-        else:
-            wire.close()
+            if wire.can_write_eof():
+                # Closed at once, with bytes of the client's unread, it might be reset before the answer is.
+                wire.write_eof()
+                return
+        elif not wire.can_write_eof():  # TLS, where closing would wait for the client
+            wire.abort()
+            return
+        wire.close()
 
     def say(self, text: str) -> None:
         """Log what a client can bring about at will, and holds nothing it sent; not again and again."""
@@ -177,7 +181,7 @@ class Connections:
         now = asyncio.get_running_loop().time()
         if now < self._busy_until:
             return False
-        idle = [(connection.idle_since(), connection) for connection in self._open if connection.is_idle]
+        idle = [(connection.idle_since(), connection) for connection in self._open if connection.is_done]
         idle += [(handshake.since, connection) for connection, handshake in self._shaking.items()]
         for _, connection in nsmallest(max(1, count // _MADE_ROOM), idle, key=itemgetter(0)):
             if handshake := self._shaking.pop(connection, None):
@@ -236,6 +240,11 @@ class Connection(web.RequestHandler):
         """Whether a request is waited for: the first, or another after an answer."""
         waiter = self._waiter
         return self._request_count == 0 or (waiter is not None and not waiter.done())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a request is waited for and the answer before it is all sent."""
+        return self.is_idle and not self.wire.get_write_buffer_size()
 
     def idle_since(self) -> float:
         """Give since when it has waited for a request."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from mesh_sim.api.answers import error_answer, json_bytes, version_or_first
 from mesh_sim.api.connections import RETRY_AFTER_S, SlowBody
 from mesh_sim.api.control.refusals import ControlRefused
+from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.http_server import BrokenBody
 from mesh_sim.api.journal import MESSAGE_ID, REASON
 from mesh_sim.api.limits import TooBusy, end_unasked
@@ -22,6 +23,8 @@ from mesh_sim.gzip import GzipError
 from ndoo.protocol import ErrorCode
 
 log = logging.getLogger("mesh_sim.api")
+
+_CONTROL: Final = "/admin"
 
 STATUS: Final[dict[type[errors.ExchangeError], int]] = {
     errors.Ambiguous: 300,
@@ -48,6 +51,8 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - this is the one place where everything is caught
+        if request.path.startswith(_CONTROL):
+            request[POLICY] = NO_PAGE  # for paths and methods that there are not, too
         response = await _answer(request, error)
     return response
 
@@ -81,7 +86,8 @@ async def _answer(request: web.Request, error: Exception) -> web.Response:
             answer = _limited(request, error)
         case GzipError():
             # The sender's fault, not the server's: there is no plain body to give to this caller.
-            _log_refusal(request, 406, f"its sender declared the message gzip: {error}")
+            why = f"its sender declared it gzip, but {error}; a caller that accepts gzip gets it as it is"
+            _log_refusal(request, 406, why)
             answer = _json(406, {"message": errors.INTERNAL})
         case _:
             log.error("%s failed", operation_of(request), exc_info=error)

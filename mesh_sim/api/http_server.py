@@ -20,6 +20,7 @@ from mesh_sim.api.header_bytes import SERVER
 from mesh_sim.exchange.errors import INTERNAL
 
 _NOT_HTTP = "Invalid HTTP request received."
+_MAX_HEADERS = "MESH_SIM_MAX_HEADERS"
 
 
 class BrokenBody(web.RequestPayloadError, TimeoutError):
@@ -82,7 +83,8 @@ class _Connection(Connection):
 
     def _refused(self, error: BaseException | None) -> web.Response:
         if setting := _setting(error):
-            self.connections.say(f"a request was refused, as its header is too long ({setting})")
+            what = "has too many lines" if setting == _MAX_HEADERS else "is too long"
+            self.connections.say(f"a request was refused, as its header {what} ({setting})")
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             return _json(status, {"detail": status.phrase})
         self.connections.say(f"a request was refused, as it is not proper HTTP ({type(error).__name__})")
@@ -94,7 +96,7 @@ def _setting(error: BaseException | None) -> str:
     if isinstance(error, LineTooLong):
         return "MESH_SIM_MAX_HEADER_BYTES"
     if isinstance(error, BadHttpMessage) and error.message.startswith("Too many headers"):
-        return "MESH_SIM_MAX_HEADERS"
+        return _MAX_HEADERS
     return ""
 
 

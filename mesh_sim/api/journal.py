@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -38,6 +40,7 @@ FAULT = web.RequestKey("fault", str)
 """The id of the injected fault that acted on the request."""
 
 _PREFIX: Final = "/messageexchange/"
+_LONG_NUMBER: Final = re.compile(r"[0-9](?:[ -]?[0-9]){9,}")
 _ADMIN: Final = "admin"
 
 _MISSING: Final = {False: "an answer", True: "the whole answer"}
@@ -94,7 +97,7 @@ class Recorder:
             reason=clean(request.get(REASON, broken_off), MAX_REASON),
             near_misses=request.get(NEAR_MISSES, ()),
             fault=request.get(FAULT, ""),
-            user_agent=clean(as_latin1(request.headers.get("User-Agent", "")), MAX_USER_AGENT),
+            user_agent=_program(request.headers.get("User-Agent", "")),
         )
         self.journal.record(entry)
         for listener in self.listeners:
@@ -181,6 +184,12 @@ def _is_astray(request: web.Request) -> bool:
     if request.match_info.http_exception is None or not request.path.startswith(_PREFIX):
         return False
     return _second_segment(request) != _ADMIN
+
+
+@lru_cache(maxsize=256)
+def _program(user_agent: str) -> str:
+    """Give what a client calls itself; a number as long as a patient's is nobody's version."""
+    return clean(_LONG_NUMBER.sub("(number)", as_latin1(user_agent)), MAX_USER_AGENT)
 
 
 def _second_segment(request: web.Request) -> str:

@@ -9,6 +9,9 @@ from aiohttp.typedefs import Middleware
 
 from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
 
+MAX_JSON_BYTES: Final = 1024 * 1024
+"""Of a body that is read whole, as those of the control API are."""
+
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -38,7 +41,7 @@ def at_most(most: int) -> Middleware:
         if operation_of(request) == NO_OPERATION:
             return await handler(request)
         if count >= most:
-            raise TooBusy(f"{count} requests are being worked on (MESH_SIM_MAX_IN_FLIGHT)")
+            raise TooBusy(f"{count} requests are being worked on, as many as may be (MESH_SIM_MAX_IN_FLIGHT)")
         count += 1
         try:
             return await handler(request)

@@ -60,10 +60,10 @@ class Site(web.BaseSite):
 
     async def stop(self) -> None:
         """Listen no more."""
+        await super().stop()
         for task in self._handshakes:
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
-        await super().stop()
 
     def begin_handshake(self, accepted: socket.socket, tls: ssl.SSLContext) -> None:
         """Agree on TLS with whoever has connected, unless there are too many already."""
@@ -74,22 +74,27 @@ class Site(web.BaseSite):
             return
         task = loop.create_task(self._shake_hands(connection, accepted, tls))
         self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        task.add_done_callback(lambda ended: self._end_handshake(ended, connection, accepted))
+
+    def _end_handshake(
+        self, task: asyncio.Task[None], connection: Connection, accepted: socket.socket
+    ) -> None:
+        self._handshakes.discard(task)
+        self._connections.end_handshake(connection)
+        if task.cancelled():  # before its first step, maybe, with nobody else to close it
+            accepted.close()
 
     async def _shake_hands(
         self, connection: Connection, accepted: socket.socket, tls: ssl.SSLContext
     ) -> None:
-        try:
-            # Whatever makes a handshake fail is the client's to see.
-            with contextlib.suppress(OSError):
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: connection,
-                    accepted,
-                    ssl=tls,
-                    ssl_handshake_timeout=self._connections.terms.header_s,
-                )
-        finally:
-            self._connections.end_handshake(connection)
+        # Whatever makes a handshake fail is the client's to see.
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=tls,
+                ssl_handshake_timeout=self._connections.terms.header_s,
+            )
 
 
 class _Gate(asyncio.Protocol):

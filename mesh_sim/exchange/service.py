@@ -91,7 +91,7 @@ class Exchange:
         chunks = check(draft, sender, self.directory)
         if not await self._room.take(draft.recipient):
             raise draft.refused(
-                INBOX_FULL, f"{self.rules.max_inbox} messages wait there (MESH_SIM_MAX_INBOX)"
+                INBOX_FULL, f"it may hold {self.rules.max_inbox} messages (MESH_SIM_MAX_INBOX)"
             )
         body, size = await take_in(blocks, self._payloads, self.rules.max_request_bytes)
         if size == 0:

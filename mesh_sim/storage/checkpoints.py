@@ -19,7 +19,10 @@ from mesh_sim.storage.connection import connect
 log = logging.getLogger("mesh_sim.storage")
 
 EVERY_CHANGES: Final = 4000
-"""After so many changed rows: some four megabytes of log, with small bodies."""
+"""After so many changed rows: some ten megabytes of log, with small bodies."""
+
+_AT_THE_LATEST_PAGES: Final = 32_768
+"""From so many pages of log on, 128 MB, SQLite does it itself, within a commit: rows may be large."""
 
 _LOCK_TIMEOUT_S: Final = 1.0
 
@@ -28,7 +31,7 @@ class Checkpoints:
     """The checkpoints of one file, which has one writing connection in this process."""
 
     def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
-        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_AT_THE_LATEST_PAGES}")
         self._path = path
         self._writer = writer
         self._connection: sqlite3.Connection | None = None  # most processes end before the first is due
@@ -37,12 +40,18 @@ class Checkpoints:
 
     def after_commit(self) -> None:
         """Begin a checkpoint if one is due. To be called by whoever has just committed."""
-        if self._writer.total_changes - self._changes < EVERY_CHANGES:
+        # A 32-bit number in C, which wraps around after some days of full load.
+        if (self._writer.total_changes - self._changes) & 0xFFFF_FFFF < EVERY_CHANGES:
             return
         if self._thread is None or not self._thread.is_alive():
             self._changes = self._writer.total_changes
-            self._thread = threading.Thread(target=self._run, name="mesh-sim-checkpoint", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="mesh-sim-checkpoint", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # there are too many threads; whoever commits must go on
+                _log_failure(error)
+            else:
+                self._thread = thread
 
     def close(self) -> None:
         """Wait for the one that is under way, and let go of the file."""
@@ -57,6 +66,10 @@ class Checkpoints:
                 self._connection = connect(self._path, synchronous="NORMAL", timeout=_LOCK_TIMEOUT_S)
             for mode in ("PASSIVE", "RESTART"):
                 self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-        except sqlite3.Error as error:
-            # Nothing is lost: it all stays in the log, and there will be another time.
-            log.warning("the write-ahead log could not be moved into its file: %s", error)
+        except (sqlite3.Error, OSError) as error:
+            _log_failure(error)
+
+
+def _log_failure(error: Exception) -> None:
+    # Nothing is lost: it all stays in the log, and there will be another time.
+    log.warning("the write-ahead log could not be moved into its file: %s", error)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from mesh_sim.storage.checkpoints import Checkpoints
-from mesh_sim.storage.connection import LOCK_TIMEOUT_S, SqliteTransaction, failed, run_to_end
+from mesh_sim.storage.connection import LOCK_TIMEOUT_S, SqliteTransaction, failed, is_busy, run_to_end
 from mesh_sim.storage.database import Operation
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ class GroupedCommits:
         except sqlite3.Error as error:
             self._roll_back()
             for job in group.jobs:
-                job.error = job.error or failed(error)
+                job.error = failed(error)  # also of one that was refused: for what has been undone, maybe
 
     def _apply(self, jobs: list[_Job]) -> None:
         self._begin_when_free()
@@ -146,8 +146,7 @@ class GroupedCommits:
             try:
                 return self._begin()
             except sqlite3.Error as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
             time.sleep(_LOOK_AGAIN_S)
 

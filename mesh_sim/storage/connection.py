@@ -106,3 +106,9 @@ def failed(error: sqlite3.Error) -> Exception:
     if isinstance(error, sqlite3.IntegrityError):
         return error
     return StorageFailed(why=f"the database answered: {error}")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another process holds the file."""
+    # Errors that are Python's own, as of a closed connection, have no code.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF == sqlite3.SQLITE_BUSY

@@ -21,7 +21,7 @@ from typing import Final
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.storage import sql
 from mesh_sim.storage.checkpoints import Checkpoints
-from mesh_sim.storage.connection import closed_on_error, connect
+from mesh_sim.storage.connection import closed_on_error, connect, is_busy
 from mesh_sim.storage.times import from_micros, micros
 from ndoo.protocol import TOKEN_LIFETIME
 
@@ -98,12 +98,11 @@ class SqliteTokens:
             self._connection.execute("BEGIN IMMEDIATE")
             first_uses = [self._apply(wish) for wish in wishes]
             self._connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             self._owed = owed
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if busy and self._refusals < _TRIES:
+            if is_busy(error) and self._refusals < _TRIES:
                 self._refusals += 1
                 asyncio.get_running_loop().call_later(_PAUSE_S, self._grant)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, get_args
@@ -88,11 +88,16 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         return Problem(field, f"there is no such field; {hint}")
+    return Problem(field, in_words(item))
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """Put one of pydantic's findings into this project's words."""
     if said := _SAID.get(item["type"]):
         allowed = {name: _written(value) for name, value in item.get("ctx", {}).items()}
-        return Problem(field, said.format(**allowed))
+        return said.format(**allowed)
     text = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(field, text if text[:2].isupper() else text[:1].lower() + text[1:])
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _key(path: Sequence[str | int]) -> str:

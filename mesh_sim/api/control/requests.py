@@ -14,7 +14,7 @@ from mesh_sim.api.answers import json_answer
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.keys import SETTINGS
-from mesh_sim.api.limits import ask_for_body
+from mesh_sim.api.limits import MAX_JSON_BYTES, ask_for_body
 from mesh_sim.api.operations import Handler
 from mesh_sim.config import is_loopback
 from mesh_sim.wishes.base import Wish, problems_of
@@ -124,7 +124,7 @@ async def read_wish(request: web.Request, model: type[W]) -> W:
     try:
         given = parse_json(await request.read() or b"{}")
     except web.HTTPRequestEntityTooLarge as error:
-        raise ControlRefused(413, f"the body is larger than {error.text}") from error
+        raise ControlRefused(413, f"the body is larger than {MAX_JSON_BYTES} bytes") from error
     except NotJson as error:
         raise ControlRefused(400, f"the body is not JSON: {error} (at {error.place})") from error
     if not isinstance(given, dict):

@@ -27,9 +27,10 @@ disturbs it. Where NHS England describes MESH, that description decides.
 The `Accept` header asks for the version of MESH's bodies: 2 with `application/vnd.mesh.v2+json`; 1 with
 `application/vnd.mesh.v1+json`, `application/json`, anything that does not name MESH, or none.
 
-Every answer can also be a status from 400 to 599 that a fault rule was told to give. A path that does not
-exist is answered 404 and a method that a path does not have 405, both as `RouterError`; a slash too many at
-the end 307; a request that is not HTTP 400 in plain text; a header past its limits 431.
+Every answer of a MESH operation can also be a status from 400 to 599 that a fault rule was told to give. A
+path that does not exist is answered 404 and a method that a path does not have 405, both as `RouterError`; a
+slash too many at the end 307; a request that is not HTTP 400 in plain text; a header past its limits 431, one
+too slow 408, and a connection too many 503, each as `{"detail": …}`.
 """
 
 _PATH_PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import NotJson, parse_json
+from mesh_sim.api.limits import MAX_JSON_BYTES
 from mesh_sim.api.validation import Fault, ValidationFailed
 from mesh_sim.wishes.base import header_safe
 
@@ -58,7 +59,7 @@ async def read_given(request: web.Request, model: type[G]) -> G:
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise ControlRefused(413, f"the body is larger than {error.text}") from error
+        raise ControlRefused(413, f"the body is larger than {MAX_JSON_BYTES} bytes") from error
     if not body:
         raise ValidationFailed([{"type": "missing", "loc": ["body"], "msg": "Field required"}])
     given = _parsed(body)

@@ -24,6 +24,8 @@ async def test_no_control_answer_is_a_page(shared: Callers) -> None:
         ("/admin/mailboxes", {}, 200),
         ("/admin/mailboxes", evil, 403),
         ("/admin/messages?zzz=1", {}, 400),
+        ("/admin/nothing", {}, 404),
+        ("/admin/faults/f1", {}, 405),
     ):
         answer = await control(shared.url, "GET", path, headers=headers)
         assert answer.status == status

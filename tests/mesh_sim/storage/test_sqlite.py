@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -228,3 +229,79 @@ def test_what_is_asked_often_has_its_index(statement: str, index: str) -> None:
         query, count = re.subn(r"\$\d+", "?", statement)
         plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", [1] * count).fetchall()
     assert f"INDEX {index}" in plan[0][3], plan
+
+
+async def test_a_commit_that_fails_leaves_no_outcome_standing(tmp_path: Path) -> None:
+    """A refusal in view of others' changes says nothing once those are undone: all of it failed."""
+    schema = (
+        "CREATE TABLE IF NOT EXISTS owners (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE IF NOT EXISTS things (owner INTEGER REFERENCES owners DEFERRABLE INITIALLY DEFERRED)",
+    )
+    database = SqliteDatabase(tmp_path / "deferred.db", schema)
+    database._writer.execute("PRAGMA foreign_keys = ON")
+
+    async def refused(tx: Transaction) -> None:
+        if await tx.fetch_row("SELECT 1 FROM things"):
+            raise LookupError("there is one")
+
+    try:
+        outcomes = await asyncio.gather(
+            database.write(lambda tx: tx.execute("INSERT INTO things VALUES (7)"), short=True),
+            database.write(refused, short=True),
+            return_exceptions=True,
+        )
+        assert [type(outcome) for outcome in outcomes] == [sqlite3.IntegrityError] * 2
+        await database.write(refused, short=True)
+    finally:
+        await database.close()
+
+
+async def test_no_thread_for_a_checkpoint_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the system has no thread left, the log waits and writing goes on."""
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(checkpoints, "EVERY_CHANGES", 1)
+    database = SqliteDatabase(tmp_path / "busy.db", SCHEMA)
+    try:
+        with monkeypatch.context() as scarce:
+            scarce.setattr(checkpoints.threading, "Thread", NoThread)
+            for number in range(3):
+                await database.write(lambda tx, number=number: tx.execute(INSERT, number, "x"), short=True)
+        assert await _count(database) == 3
+    finally:
+        await database.close()
+    assert "could not be moved into its file: can't start new thread" in caplog.text
+
+
+class _Wrapping(sqlite3.Connection):
+    """A connection whose count of changes is a 32-bit number that has nearly come to its end."""
+
+    @property
+    def total_changes(self) -> int:
+        count = super().total_changes + 2**31 - 20
+        return count - 2**32 if count >= 2**31 else count
+
+
+def test_checkpoints_go_on_when_the_count_of_changes_wraps_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite counts in 32 bits; days of full load later the log still begins anew."""
+    monkeypatch.setattr(checkpoints, "EVERY_CHANGES", 10)
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path, isolation_level=None, factory=_Wrapping)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute(SCHEMA[0])
+        with closing(checkpoints.Checkpoints(path, writer)) as kept:
+            begun = []
+            for number in range(60):
+                writer.execute("INSERT INTO notes VALUES (?, 'x')", (number,))
+                kept.after_commit()
+                if kept._thread is not None:
+                    kept._thread.join()
+                    begun.append(kept._thread)
+            assert len(set(begun)) >= 5
