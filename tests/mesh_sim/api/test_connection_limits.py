@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from support import MakeSimulator, request_head
+from support import MakeSimulator
 from wires import HEAD, PATIENCE_S, SHORT, connected
 
 from mesh_sim.certs import CertificateFolder, make_certificates
@@ -52,33 +52,6 @@ async def test_thousands_of_idle_connections_keep_nobody_out(make_simulator: Mak
         for _ in range(8):
             await asyncio.to_thread(connect)
             assert (await simulator.caller().get("count")).status == 200
-
-
-async def test_an_answer_that_is_not_read_yet_is_not_cut_off_to_make_room(
-    make_simulator: MakeSimulator,
-) -> None:
-    """Who has yet to read an answer is not idle: it arrives whole, whoever else would come in."""
-    simulator = await make_simulator(max_connections=1)
-    caller = simulator.caller("X26ABC1")
-    message_id = await caller.sent(b"x" * 60_000, to="X26ABC1", workflow="ROOM")
-    there = socket.socket()
-    there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    there.setblocking(False)
-    address = urlsplit(simulator.url)
-    await asyncio.get_running_loop().sock_connect(there, (address.hostname, address.port))
-    reader, writer = await asyncio.open_connection(sock=there, limit=512)
-    writer.write(request_head(caller, "GET", f"inbox/{message_id}"))
-    head = await reader.readuntil(b"\r\n")
-    async with connected(simulator.url) as newcomer:
-        newcomer.say(HEAD + b"\r\n")
-        with contextlib.suppress(asyncio.IncompleteReadError):  # refused, or too late to be
-            await newcomer.answer()
-        async with asyncio.timeout(PATIENCE_S):
-            rest = await reader.readuntil(b"\r\n\r\n")
-            body = await reader.readexactly(60_000)
-    writer.close()
-    assert head.split()[1] == b"200", rest
-    assert body == b"x" * 60_000
 
 
 async def test_a_connection_too_many_is_refused_while_all_are_busy(
