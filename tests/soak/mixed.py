@@ -11,8 +11,8 @@
 ``operations``
     by name ``count``, ``p50_ms`` and ``p99_ms`` of the whole run
 ``growth``
-    for memory, handles and threads the medians of the second and the last fifth of the run, by how much the
-    last may be above (``most``), and whether that holds (``flat``)
+    for memory, handles, threads and latency the medians of the second and the last fifth of the run, by how
+    much the last may be above (``most``; null: by any), and whether that holds (``flat``)
 ``samples``
     every five seconds what :class:`soak.samples.Sample` has, operations as above but of these seconds
 """
@@ -27,6 +27,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def run(seconds: float, seed: int, results: Path | None, console: Console) -> No
         draw(document, results / "soak.png")
     uneven = [each.what for each in grown if not each.flat]
     assert not uneven, f"not flat: {', '.join(uneven)}"
-    console.print("Nothing lost; memory, handles and threads are flat.")
+    console.print("Nothing lost; memory, handles, threads and latency are flat.")
 
 
 async def _measured(
@@ -123,10 +124,10 @@ def _show(grown: list[Growth], outcome: dict[str, Any], console: Console) -> Non
     for each in grown:
         table.add_row(
             each.what,
-            f"{each.second_fifth:g}",
-            f"{each.last_fifth:g}",
-            f"{each.most:g}",
-            "flat" if each.flat else "GROWS",
+            f"{each.second_fifth:.4g}",
+            f"{each.last_fifth:.4g}",
+            f"{each.most:g}" if isfinite(each.most) else "",
+            ("flat" if isfinite(each.most) else "") if each.flat else "GROWS",
         )
     console.print(table)
 
@@ -146,6 +147,9 @@ def _document(
         },
         "ended": outcome["ended"],
         "operations": outcome["operations"],
-        "growth": [asdict(each) | {"flat": each.flat} for each in grown],
+        "growth": [
+            asdict(each) | {"most": each.most if isfinite(each.most) else None, "flat": each.flat}
+            for each in grown
+        ],
         "samples": [asdict(sample) for sample in samples],
     }
