@@ -109,6 +109,15 @@ def _runs(megabytes: int, rounds: int) -> Runs:
     return runs
 
 
+def _spread(megabytes: int, runs: Runs, action: str, programs: dict[str, str]) -> str:
+    """Say how far the rounds were apart: with a gigabyte a time, the disk has a say in it."""
+    spans = []
+    for name, program in programs.items():
+        speeds = sorted(megabytes / seconds for seconds, _ in runs[action, program])
+        spans.append(f"{name} {speeds[0]:.0f} to {speeds[-1]:.0f}")
+    return f"rounds from {', '.join(spans)} MB/s"
+
+
 def _comparisons(megabytes: int, runs: Runs) -> Iterator[Comparison]:
     programs = {"ndoo": _NDOO, "mesh-client": _MESH_CLIENT}
     for action, what in ACTIONS.items():
@@ -118,7 +127,7 @@ def _comparisons(megabytes: int, runs: Runs) -> Iterator[Comparison]:
             if (action, program) in runs
         }
         ours, target = speeds.pop("ndoo"), Target(1, "mesh-client")
-        reason = "" if speeds else "mesh-client was left out"
+        reason = _spread(megabytes, runs, action, programs) if speeds else "mesh-client was left out"
         yield Comparison(f"client: {what}, {megabytes} MB", "MB/s", ours, speeds, "higher", target, reason)
     peaks = {
         name: max(peak for _, peak in chain.from_iterable(every))

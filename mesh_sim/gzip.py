@@ -77,7 +77,7 @@ class Decompressor:
         while not self._member.eof and (plain := self._step(b"", STEP_BYTES)):
             yield plain
         if not self._member.eof:
-            raise GzipError("it ends before a gzip member does")
+            raise GzipError("the gzip data is cut short")
 
     def _step(self, data: bytes, most: int) -> bytes:
         try:

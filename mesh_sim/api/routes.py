@@ -52,25 +52,27 @@ MESSAGE = BOX + "/inbox/{message_id}"
 
 HEALTH_PATHS = ("/health", "/_status", "/_ping", "/healthcheck", MX + "/_ping", MX + "/deepping")
 
-# Fixed second segments stand before {mailbox_id}. A name is the operation, for logs, journal and faults.
+# What has a fixed segment stands before what could be mistaken for it, and of the rest what is asked most
+# comes first: a request is matched with one after the other. A name is the operation, for logs, journal and
+# faults.
 _OPERATIONS: list[tuple[str, str, str, Handler]] = [
     ("lookup", "GET", MX + "/endpointlookup/{ods_code}/{workflow_id}", look_up_endpoint),
     ("workflowsearch", "GET", MX + "/workflowsearch/{workflow_id}", search_workflow),
-    ("rich-inbox", "GET", BOX + "/inbox/rich", authenticated(rich_inbox)),
-    ("rich-outbox", "GET", BOX + "/outbox/rich", authenticated(rich_outbox)),
-    ("handshake", "POST", BOX, authenticated(handshake)),
-    ("handshake", "GET", BOX, authenticated(handshake)),
     ("send", "POST", BOX + "/outbox", authenticated(send_message)),
-    ("track", "GET", BOX + "/outbox/tracking", authenticated(track_message)),
-    ("track-local-id", "GET", BOX + "/outbox/tracking/{local_id}", authenticated(track_local_id)),
-    ("send-chunk", "POST", BOX + "/outbox/{message_id}/{chunk_number}", authenticated(send_chunk)),
     ("list", "GET", BOX + "/inbox", authenticated(list_inbox)),
-    ("count", "GET", BOX + "/count", authenticated(count_messages)),
-    ("update", "POST", BOX + "/update", authenticated(update)),
+    ("rich-inbox", "GET", BOX + "/inbox/rich", authenticated(rich_inbox)),
     ("download", "GET", MESSAGE, authenticated(download_message)),
     ("head", "HEAD", MESSAGE, authenticated(look_at_message)),
     ("acknowledge", "PUT", MESSAGE + "/status/acknowledged", authenticated(acknowledge_message)),
     ("download-chunk", "GET", MESSAGE + "/{chunk_number}", authenticated(download_chunk)),
+    ("rich-outbox", "GET", BOX + "/outbox/rich", authenticated(rich_outbox)),
+    ("track", "GET", BOX + "/outbox/tracking", authenticated(track_message)),
+    ("track-local-id", "GET", BOX + "/outbox/tracking/{local_id}", authenticated(track_local_id)),
+    ("send-chunk", "POST", BOX + "/outbox/{message_id}/{chunk_number}", authenticated(send_chunk)),
+    ("handshake", "POST", BOX, authenticated(handshake)),
+    ("handshake", "GET", BOX, authenticated(handshake)),
+    ("count", "GET", BOX + "/count", authenticated(count_messages)),
+    ("update", "POST", BOX + "/update", authenticated(update)),
 ]
 
 # What a test wants to do to the simulator. Fixed segments stand before {nhs_number}.
