@@ -197,10 +197,10 @@ def test_the_environment_wins_over_the_file_and_an_option_over_both(
     ("variables", "expected"),
     [
         ({"STORE_MODE": "disk"}, "STORE_MODE = 'disk'"),
-        ({"MESH_SIM_STORE_MODE": "disk"}, "MESH_SIM_STORE_MODE = 'disk': Input should be 'file', 'memory'"),
+        ({"MESH_SIM_STORE_MODE": "disk"}, "MESH_SIM_STORE_MODE = 'disk': must be 'file', 'memory'"),
         (
             {"MESH_SIM_AUTH_MODE": "no_auth"},
-            "MESH_SIM_AUTH_MODE = 'no_auth': Input should be 'full', 'canned'",
+            "MESH_SIM_AUTH_MODE = 'no_auth': must be 'full', 'canned'",
         ),
         ({"MESSAGE_EXPIRY_DAYS": "4"}, "(or MESSAGE_EXPIRY_DAYS) = 4d: must not be shorter"),
         ({"MESH_SIM_INBOX_EXPIRY": "31d"}, "which is 31d"),
