@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from mesh_sim.durations import Duration, RealDuration, format_duration
 from mesh_sim.sandbox_environment import read_sandbox_environment
-from mesh_sim.wishes.base import in_words
+from mesh_sim.wishes.base import in_words, nearest
 from mesh_sim.witness.journal import LONGEST, MOST_ENTRIES
 from ndoo.lists import NumberRule
 from ndoo.protocol import MAX_REQUEST_BYTES
@@ -269,8 +269,7 @@ def _explained(error: ValidationError) -> list[str]:
             lines.append(item["msg"].removeprefix("Value error, "))
             continue
         if item["type"] == "extra_forbidden":  # options and variables are looked at before
-            near = difflib.get_close_matches(key, Settings.model_fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(Settings.model_fields)}"
+            hint = nearest(key, tuple(Settings.model_fields))
             lines.append(f"{CONFIG_FILE}: {key} is not a setting; {hint}")
             continue
         value = "(hidden)" if name in ("shared_key", "admin_token") else repr(item["input"])

@@ -305,14 +305,6 @@ class RecordReader:
 
         The iterator must be exhausted before the next call.
         """
-        return map(self._block, self._cut(data))
-
-    def finish(self) -> Iterator[RecordBlock]:
-        """Give the last record if its line feed was missing."""
-        return map(self._block, self._cut_last())
-
-    def _cut(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes; give whole lines, a block each."""
         for start in range(0, len(data), BLOCK_BYTES):
             piece = data[start : start + BLOCK_BYTES] if len(data) > BLOCK_BYTES else data
             cut = piece.rfind(b"\n") + 1
@@ -320,16 +312,16 @@ class RecordReader:
                 whole = bytes(self._held) + piece[:cut] if self._held else piece[:cut]
                 if not self._is_empty_answer(whole):
                     self._held = bytearray(piece[cut : cut + MAX_LINE + 1])
-                    yield whole
+                    yield self._block(whole)
                     continue
             # One byte too many is kept, so that a line that is too long is seen to be.
             self._held += piece[: MAX_LINE + 1 - len(self._held)]
 
-    def _cut_last(self) -> Iterator[bytes]:
-        """Give the last line if its line feed was missing."""
+    def finish(self) -> Iterator[RecordBlock]:
+        """Give the last record if its line feed was missing."""
         held, self._held = bytes(self._held), bytearray()
         if held and not self._is_empty_answer(held):
-            yield held
+            yield self._block(held)
 
     def read(self, pieces: Iterable[bytes]) -> Iterator[RecordBlock]:
         """Feed every piece and finish: all the blocks of a whole stream."""

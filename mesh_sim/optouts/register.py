@@ -37,6 +37,20 @@ class Channel(StrEnum):
     PROXY = "proxy"
 
 
+def in_utc(at: datetime) -> datetime:
+    """Give a time as choices keep it; one that is none in UTC could not be read back.
+
+    Raises:
+        ValueError: it has no time zone, or lies beyond the years there are.
+    """
+    if at.tzinfo is None:
+        raise ValueError("needs a time zone, such as datetime.UTC")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One person's choice; ``registered_at`` is simulated time, from which on it counts."""
@@ -226,15 +240,13 @@ class OptOutRegister:
         return Statistics(len(snapshot.explicit), len(snapshot.withdrawn), self.synthetic.rate)
 
     def _moment(self, registered_at: datetime | None) -> datetime:
-        """Give the time from which a choice counts, in UTC: one that is none there could not be read back."""
+        """Give the time from which a choice counts, in UTC."""
         if registered_at is None:
             return self._now()
-        if registered_at.tzinfo is None:
-            raise ValueError("registered_at needs a time zone, such as datetime.UTC")
         try:
-            return registered_at.astimezone(UTC)
-        except OverflowError:
-            raise ValueError("registered_at is not within the years 1 to 9999 in UTC") from None
+            return in_utc(registered_at)
+        except ValueError as error:
+            raise ValueError(f"registered_at {error}") from None
 
     async def _choose(
         self, number: int, opted_out: bool, registered_at: datetime | None, channel: Channel

@@ -85,10 +85,14 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
     field = _key(item["loc"])
     if item["type"] == "extra_forbidden":
         known = _fields(model, item["loc"][:-1])
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return Problem(field, f"there is no such field; {hint}")
+        return Problem(field, f"there is no such field; {nearest(str(item['loc'][-1]), known)}")
     return Problem(field, in_words(item))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known name was meant, or which there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
 
 
 def in_words(item: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_query, read_wish
 from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
 from mesh_sim.optouts.loading import InvalidNumbers, ListLoader, parse_numbers
-from mesh_sim.optouts.register import Channel, Choice
+from mesh_sim.optouts.register import Channel, Choice, in_utc
 from mesh_sim.optouts.snapshot import SyntheticRule
 from mesh_sim.wishes.base import Problem, Wish
 from ndoo.lists import Numbers, NumberSet, parse_number
@@ -25,15 +25,7 @@ _THREAD_BYTES: Final = 64 * 1024
 NumberText = Annotated[str, Field(max_length=40)]
 
 
-def _in_utc(at: datetime) -> datetime:
-    """Give a time in UTC, as it is kept: in another zone it may lie beyond the last year there is."""
-    try:
-        return at.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("must lie between the years 1 and 9999 in UTC") from error
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class ChoiceWish(Wish):

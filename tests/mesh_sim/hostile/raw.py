@@ -75,6 +75,18 @@ def signed(mailbox: str = "X26ABC1", **fields: Any) -> str:
     return f"Authorization: {authorization(mailbox, **fields)}"
 
 
+def send(*lines: str | bytes) -> bytes:
+    """Write the head of a send that needs only its body."""
+    return head(
+        "POST",
+        "/messageexchange/X26ABC1/outbox",
+        signed(),
+        "Mex-To: X26ABC2",
+        "Mex-WorkflowID: TEST_WORKFLOW",
+        *lines,
+    )
+
+
 LAST: Final = head("GET", "/_ping", "Connection: close")
 """A request after which the server closes: sent last, its answer proves that nothing came between."""
 

@@ -12,25 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from raw import LAST, PATIENCE_S, assert_decent, assert_log_decent, head, read_answers, signed, talk
+from raw import LAST, PATIENCE_S, assert_decent, assert_log_decent, head, read_answers, send, signed, talk
 from support import MakeSimulator, Simulator
 
 LARGE: Final = random.Random(8).randbytes(300_000)
 """Too long for the database: it goes to a file of its own."""
 
 MANY: Final = 75
-
-
-def send(*lines: str) -> bytes:
-    """Write the head of a send that needs only its body."""
-    return head(
-        "POST",
-        "/messageexchange/X26ABC1/outbox",
-        signed(),
-        "Mex-To: X26ABC2",
-        "Mex-WorkflowID: TEST_WORKFLOW",
-        *lines,
-    )
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from raw import LAST, Heard, assert_decent, head, read_answers, signed, talk
+from raw import LAST, Heard, assert_decent, head, read_answers, send, signed, talk
 from support import MakeSimulator, speak
 
 from mesh_sim.certs import CertificateFolder
@@ -17,18 +17,6 @@ PING: Final = head("GET", "/_ping")
 
 CHUNKED: Final = "Transfer-Encoding: chunked"
 LONGEST: Final = 2**64 - 1
-
-
-def send(*lines: str | bytes) -> bytes:
-    """Write the head of a send that needs only its body."""
-    return head(
-        "POST",
-        "/messageexchange/X26ABC1/outbox",
-        signed(),
-        "Mex-To: X26ABC2",
-        "Mex-WorkflowID: TEST_WORKFLOW",
-        *lines,
-    )
 
 
 LENGTHS: Final = [
