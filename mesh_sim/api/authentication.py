@@ -17,6 +17,7 @@ from mesh_sim.clock import real_now
 from mesh_sim.config import AuthMode, Relaxation
 from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import StorageFailed, Unauthorised
+from mesh_sim.witness.journal import REPLAYED
 from mesh_sim.witness.near_misses import Refused, near_misses, replay_miss
 from ndoo.protocol import TOKEN_LIFETIME, Codes, Token, TokenError, TokenFault
 
@@ -113,7 +114,7 @@ async def authenticate(request: web.Request) -> tuple[Mailbox, Used | None]:
     first_used = await request.app[TOKENS].use(used.digest, minute=used.minute, now=now)
     if first_used is not None:
         request[NEAR_MISSES] = (replay_miss(first_used, now),)
-        raise Unauthorised("Error Duplicated Authentication Token", why="the token was used before")
+        raise Unauthorised("Error Duplicated Authentication Token", why=REPLAYED)
     return mailbox, used
 
 

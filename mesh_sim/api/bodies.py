@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from mesh_sim import gzip
+from mesh_sim.api.details import leaving
 from mesh_sim.api.message_headers import message_headers
 from mesh_sim.exchange.messages import Chunk, Inline, Message, MessageType
 from ndoo.protocol import ApiVersion
@@ -35,12 +36,13 @@ async def send_body(
 
     if stored_gzip and not accepts_gzip:
         return await _send_decompressed(request, status, headers, blocks)
-    if gzipped and not stored_gzip:
-        if isinstance(chunk.body, Inline):
-            return web.Response(status=status, headers=headers, body=gzip.compress(chunk.body.data))
-        return await _stream(request, status, headers, gzip.compressed(blocks))
+    blocks = leaving(request, blocks, gzip=stored_gzip)
     if isinstance(chunk.body, Inline):
-        return web.Response(status=status, headers=headers, body=chunk.body.data)
+        body = b"".join([block async for block in blocks])
+        compress = gzipped and not stored_gzip
+        return web.Response(status=status, headers=headers, body=gzip.compress(body) if compress else body)
+    if gzipped and not stored_gzip:
+        return await _stream(request, status, headers, gzip.compressed(blocks))
     headers["Content-Length"] = str(chunk.size)
     return await _stream(request, status, headers, blocks)
 
@@ -59,7 +61,7 @@ async def _send_decompressed(
 ) -> web.StreamResponse:
     """Send a gzip body plain; one that is not gzip after all is a 406, as long as nothing was sent."""
     start: list[bytes] = []
-    plain = gzip.decompressed(blocks)
+    plain = leaving(request, gzip.decompressed(blocks), gzip=False)
     size = 0
     # Errors up to here are the caller's to see as a status; a whole small body also gets its length.
     async for block in plain:

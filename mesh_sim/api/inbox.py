@@ -11,6 +11,7 @@ from aiohttp import web
 from mesh_sim.api.answers import json_answer, version_or_first, wanted_version
 from mesh_sim.api.bodies import send_body
 from mesh_sim.api.cursors import make_cursor, read_cursor
+from mesh_sim.api.details import noting
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.api.message_headers import message_headers
 from mesh_sim.api.validation import Validator
@@ -44,6 +45,8 @@ async def list_inbox(request: web.Request, mailbox: Mailbox) -> web.Response:
         mailbox, after=after, limit=limit, workflow_filter=WorkflowFilter.parse(wanted) if wanted else None
     )
     ids = [listed.message_id for listed in page.listed]
+    noted = noting(request)
+    noted.listed, noted.more = len(ids), page.more
     if version is ApiVersion.V1:
         return json_answer(version, {"messages": ids})
 
@@ -84,6 +87,10 @@ async def _download(
 ) -> web.StreamResponse:
     exchange = request.app[EXCHANGE]
     message, chunk = await exchange.download(mailbox, request.match_info["message_id"].upper(), number)
+    noted = noting(request)
+    noted.message_type = message.message_type.value
+    if message.total_chunks > 1:
+        noted.chunk = f"{chunk.number}:{message.total_chunks}"
     return await send_body(request, version, message, chunk, exchange.payload(chunk))
 
 

@@ -6,16 +6,19 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
 
+from mesh_sim.api.details import details_of, noting
+from mesh_sim.api.flights import Flight, Flights
 from mesh_sim.api.header_bytes import as_latin1
 from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
 from mesh_sim.clock import real_now
+from mesh_sim.witness.digests import Reassemblies
 from mesh_sim.witness.journal import (
     BROKEN,
     MAX_MAILBOX,
@@ -50,9 +53,11 @@ _MISSING: Final = {False: "an answer", True: "the whole answer"}
 class _Sent:
     """How much of an answer went out."""
 
-    __slots__ = ("begun", "body_bytes", "watched", "whole")
+    __slots__ = ("begun", "body_bytes", "flight", "mailbox", "watched", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: str, flight: Flight) -> None:
+        self.mailbox = mailbox
+        self.flight = flight
         self.watched = False
         self.begun = False
         self.body_bytes = 0
@@ -63,12 +68,32 @@ _SENT = web.RequestKey("sent", _Sent)
 
 
 class Recorder:
-    """Notes requests in the journal and tells ``listeners`` of each; they must not wait."""
+    """Notes requests in the journal and tells ``listeners`` of each; they must not wait.
 
-    def __init__(self, journal: Journal, simulated_now: Callable[[], datetime]) -> None:
+    Of mailboxes in ``rehearsing`` (ids in upper case) more is noted. It is somebody else's, and may change.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        simulated_now: Callable[[], datetime],
+        rehearsing: Container[str] = frozenset(),
+    ) -> None:
         self.journal = journal
         self.listeners: list[Callable[[Entry], None]] = []
+        self.rehearsing = rehearsing
         self._simulated_now = simulated_now
+        self._flights = Flights()
+        self._reassemblies = Reassemblies()
+
+    def begin(self, request: web.Request) -> _Sent:
+        """Take account of a request that has just come."""
+        mailbox = _mailbox(request)
+        among = mailbox.upper()
+        sent = request[_SENT] = _Sent(mailbox, self._flights.begin(among, request.transport))
+        if among in self.rehearsing:
+            noting(request).reassemblies = self._reassemblies
+        return sent
 
     def note(
         self,
@@ -81,12 +106,13 @@ class Recorder:
     ) -> None:
         """Note a request that has ended, if by ``response`` None without an answer."""
         sent = request[_SENT]
+        sent.flight.end()
         broken_off = "" if sent.whole else f"broken off before {_MISSING[sent.begun]} was sent"
         entry = Entry(
             number=self.journal.next_number(),
             at=at,
             simulated_at=self._simulated_now(),
-            mailbox=clean(_mailbox(request), MAX_MAILBOX),
+            mailbox=clean(sent.mailbox, MAX_MAILBOX),
             operation=operation,
             method=clean(request.method, MAX_METHOD),
             status=response.status if response is not None and sent.begun else BROKEN,
@@ -98,6 +124,7 @@ class Recorder:
             near_misses=request.get(NEAR_MISSES, ()),
             fault=request.get(FAULT, ""),
             user_agent=_program(request.headers.get("User-Agent", "")),
+            details=details_of(request, operation, response, others=sent.flight.others, whole=sent.whole),
         )
         self.journal.record(entry)
         for listener in self.listeners:
@@ -130,18 +157,20 @@ async def journaled(request: web.Request, handler: Handler) -> web.StreamRespons
     if operation == NO_OPERATION and not _is_astray(request):
         return await handler(request)
     at, begun = real_now(), time.perf_counter()
-    sent = request[_SENT] = _Sent()
+    recorder = request.app[JOURNAL]
+    sent = recorder.begin(request)
     response: web.StreamResponse | None = None
     try:
         response = await handler(request)
         await _send(request, response, sent)
     finally:
         duration_s = time.perf_counter() - begun
-        request.app[JOURNAL].note(request, operation, response, at=at, duration_s=duration_s)
+        recorder.note(request, operation, response, at=at, duration_s=duration_s)
     return response
 
 
 async def _send(request: web.Request, response: web.StreamResponse, sent: _Sent) -> None:
+    sent.flight.end()  # its client may go on as soon as it has the last byte, before this is told of that
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         await response.write_eof()
@@ -164,11 +193,14 @@ async def _watch_sending(request: web.Request, response: web.StreamResponse) -> 
     write, write_eof = writer.write, writer.write_eof
 
     async def counted(chunk: bytes, **options: Any) -> None:
+        if sent.body_bytes + len(chunk) == response.content_length:
+            sent.flight.end()
         await write(chunk, **options)
         sent.begun = True
         sent.body_bytes += len(chunk)
 
     async def ended(chunk: bytes = b"") -> None:
+        sent.flight.end()
         await write_eof(chunk)
         if _is_open(request):
             sent.begun = sent.whole = True

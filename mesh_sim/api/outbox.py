@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mesh_sim.api.answers import json_answer, wanted_version
 from mesh_sim.api.control_file import SendHeaders, read_send_headers
+from mesh_sim.api.details import arrived, arriving
 from mesh_sim.api.journal import MESSAGE_ID
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.api.limits import ask_for_body
@@ -26,8 +27,10 @@ async def send_message(request: web.Request, mailbox: Mailbox) -> web.Response:
     version = wanted_version(request)
     headers.check()
     draft = _draft(headers, exchange.new_message_id())
-    message = await exchange.send(mailbox, draft, _blocks(request))
+    blocks = arriving(request, _blocks(request), draft.message_id)
+    message = await exchange.send(mailbox, draft, blocks)
     request[MESSAGE_ID] = message.message_id
+    arrived(request, message)
     key = "messageID" if version is ApiVersion.V1 else "message_id"
     return json_answer(version, {key: message.message_id}, status=202)
 
@@ -66,14 +69,15 @@ async def send_chunk(request: web.Request, mailbox: Mailbox) -> web.Response:
     chunk_range = validator.header(Header.CHUNK_RANGE, max_length=20)
     validator.check()
     message_id = request.match_info["message_id"].upper()
-    await request.app[EXCHANGE].send_chunk(
+    message = await request.app[EXCHANGE].send_chunk(
         mailbox,
         message_id,
         number,
         chunk_range=chunk_range,
         content_encoding=request.headers.get("Content-Encoding", "").strip().lower(),
-        blocks=_blocks(request),
+        blocks=arriving(request, _blocks(request), message_id),
     )
+    arrived(request, message)
     if version is ApiVersion.V1:
         return json_answer(version, {"messageID": message_id, "blockID": number}, status=202)
     return json_answer(version, {"message_id": message_id}, status=202)

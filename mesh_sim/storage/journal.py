@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,7 +27,7 @@ from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.storage import sql
 from mesh_sim.storage.connection import closed_on_error, connect
 from mesh_sim.storage.times import from_micros, micros
-from mesh_sim.witness.journal import LONGEST, MOST_ENTRIES, Entry, JournalFilter
+from mesh_sim.witness.journal import LONGEST, MOST_ENTRIES, Details, Entry, JournalFilter
 
 log = logging.getLogger("mesh_sim.storage")
 
@@ -267,6 +268,8 @@ class _JournalFile:
         connection = connect(self._path, synchronous="NORMAL")
         with closed_on_error(connection):
             connection.execute(sql.ENTRIES)
+            if not _has_details(connection):
+                _add_details(connection)
         return connection
 
     def _prune_is_due(self, last: int, now: datetime) -> bool:
@@ -279,6 +282,17 @@ class _JournalFile:
     def _prune(self, connection: sqlite3.Connection, last: int, oldest: datetime) -> None:
         connection.execute(sql.DELETE_ENTRIES_UP_TO, (last - self._most,))
         connection.execute(sql.DELETE_ENTRIES_BEFORE, (micros(oldest),))
+
+
+def _has_details(connection: sqlite3.Connection) -> bool:
+    return ("details",) in connection.execute(sql.ENTRY_COLUMN_NAMES).fetchall()
+
+
+def _add_details(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if not _has_details(connection):  # another process may have been quicker
+        connection.execute(sql.ADD_DETAILS)
+    connection.execute("COMMIT")
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
@@ -311,6 +325,7 @@ def _row(entry: Entry, number: int) -> _Row:
         json.dumps(entry.near_misses) if entry.near_misses else "",
         entry.fault,
         entry.user_agent,
+        _written(entry.details),
     )
 
 
@@ -318,4 +333,21 @@ def _entry(row: Sequence[Any]) -> Entry:
     values = dict(zip(_COLUMNS, row, strict=True))
     misses = tuple(json.loads(values["near_misses"])) if values["near_misses"] else ()
     at, simulated_at = from_micros(values["at"]), from_micros(values["simulated_at"])
-    return Entry(**values | {"at": at, "simulated_at": simulated_at, "near_misses": misses})
+    details = _read(values["details"])
+    return Entry(
+        **values | {"at": at, "simulated_at": simulated_at, "near_misses": misses, "details": details}
+    )
+
+
+@lru_cache(maxsize=256)
+def _written(details: Details) -> str:
+    """Write details; '' where there are none, and most are like others before."""
+    fields = details.as_fields()
+    return json.dumps(fields, separators=(",", ":")) if fields else ""
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> Details:
+    """Read what :func:`_written` wrote."""
+    fields = json.loads(text) if text else {}
+    return Details(**fields | {"headers": tuple(fields.get("headers", ()))})

@@ -437,14 +437,18 @@ ENTRIES: Final = """
         reason         TEXT NOT NULL,
         near_misses    TEXT NOT NULL,
         fault          TEXT NOT NULL,
-        user_agent     TEXT NOT NULL
+        user_agent     TEXT NOT NULL,
+        details        TEXT NOT NULL DEFAULT ''
     )
 """
+# For a file of before there were details.
+ENTRY_COLUMN_NAMES: Final = "SELECT name FROM pragma_table_info('entries')"
+ADD_DETAILS: Final = "ALTER TABLE entries ADD COLUMN details TEXT NOT NULL DEFAULT ''"
 ENTRY_COLUMNS: Final = (
     "number, at, simulated_at, mailbox, operation, method, status, received_bytes, sent_bytes, duration_s, "
-    "message_id, reason, near_misses, fault, user_agent"
+    "message_id, reason, near_misses, fault, user_agent, details"
 )
-_ENTRY_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ENTRY_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ENTRY: Final = f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES {_ENTRY_VALUES}"
 ENTRIES_AT_ONCE: Final = 100
 INSERT_ENTRIES: Final = (

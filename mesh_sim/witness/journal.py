@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 BROKEN: Final = 0
 """The status of a request whose connection broke before it was answered."""
@@ -23,6 +23,65 @@ MAX_USER_AGENT: Final = 200
 
 _UNPRINTABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _MESSAGE_ID: Final = re.compile(r"[0-9]{20}_[0-9A-F]{6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a request was about, as far as the witness test asks: no payload, no secret, nobody's number.
+
+    The last group is noted only of a mailbox that rehearses the witness test.
+    """
+
+    in_flight: int = 0
+    """How many other requests of its mailbox were being answered when it began."""
+    listed: int | None = None
+    """Of an inbox list: how many messages its answer named."""
+    more: bool = False
+    """Of an inbox list: whether further messages waited after those that it named."""
+    message_type: str = ""
+    """Of a download: ``DATA`` or ``REPORT``."""
+    chunk: str = ""
+    """``2:3``, where the message has several chunks: as the sender wrote it, or as it was answered."""
+    recipient: str = ""
+    """Of a send: whom it is for; '' where no mailbox has that id and the rehearsal did not name it."""
+
+    headers: tuple[str, ...] = ()
+    """Which of the headers in :data:`WITNESSED` the request had."""
+    gzip: bool = False
+    """Whether the body travelled compressed, the request's or the answer's."""
+    payload_bytes: int | None = None
+    """Of one body, decompressed; None where none went through whole."""
+    md5: str = ""
+    """Of one body, decompressed; lower-case hex."""
+    whole_bytes: int | None = None
+    """Of a message sent in chunks, at its last: all of them together, if they came in order."""
+    whole_md5: str = ""
+    """The same; '' where they came out of order."""
+
+    def as_fields(self) -> dict[str, Any]:
+        """Give the fields that say anything, by name: those that are not as by default."""
+        values = ((name, default, getattr(self, name)) for name, default in _DEFAULTS)
+        return {name: value for name, default, value in values if value != default}
+
+
+_DEFAULTS: Final = tuple((field.name, field.default) for field in fields(Details))
+
+
+WITNESSED: Final = (
+    "Authorization",
+    "Mex-From",
+    "Mex-To",
+    "Mex-WorkflowID",
+    "Mex-Chunk-Range",
+    "Content-Type: application/octet-stream",
+    "Content-Encoding: gzip",
+    "Accept-Encoding: gzip",
+    "Mex-Content-Compressed: Y",
+)
+"""The headers that the catalogue asks for, each as it is noted (``Mex-Content-Compress`` counts as well)."""
+
+REPLAYED: Final = "the token was used before"
+"""The reason of a request refused for a token that came a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +115,17 @@ class Entry:
     fault: str = ""
     """The id of the injected fault that acted on it."""
     user_agent: str = ""
+    details: Details = Details()
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the last of the answer was handed to the network."""
+        return self.at + timedelta(seconds=self.duration_s)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it succeeded, and its answer went out to the end."""
+        return 200 <= self.status < 300 and not self.reason
 
     @property
     def unsuccessful(self) -> bool:

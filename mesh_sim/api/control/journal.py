@@ -122,4 +122,5 @@ def _shown(entry: Entry) -> dict[str, Any]:
         "near_misses": entry.near_misses,
         "fault": entry.fault,
         "user_agent": entry.user_agent,
+        "details": entry.details.as_fields(),
     }

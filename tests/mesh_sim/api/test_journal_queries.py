@@ -60,7 +60,9 @@ async def test_an_entry_says_everything(busy: Simulator) -> None:
         "near_misses": ["scheme is 'Bearer', not NHSMESH: yes", "token has 1 part, not 5"],
         "fault": "",
         "user_agent": "",
+        "details": {},
     }
+    assert body["entries"][1]["details"] == {"listed": 1}
     assert [entry["number"] for entry in body["entries"]] == [5, 4, 3, 2, 1]
 
 

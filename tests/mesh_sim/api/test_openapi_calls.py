@@ -110,8 +110,10 @@ class Known:
 
 @pytest.fixture(scope="module")
 def known() -> Iterator[Known]:
-    """A simulator with a message in each state a call can meet."""
+    """A simulator with a message in each state a call can meet, and a rehearsal."""
     with Simulator() as simulator, requests.Session() as session:
+        begun = session.post(f"{simulator.url}/admin/witness", json={"mailbox": OTHER, "case": "401"})
+        assert begun.status_code == 201, begun.text
         yield Known(simulator.url, [], session)
 
 
@@ -148,11 +150,13 @@ def prepare(case: Case, known: Known, draw: Any) -> None:
         path["message_id"] = draw(st.sampled_from(known.message_ids))
     if "chunk_number" in path and draw(st.booleans()):
         path["chunk_number"] = draw(st.integers(0, 5))
-    if case.path == "/admin/wait":
+    if case.method == "GET" and case.path in ("/admin/wait", "/admin/witness"):
         case.query["timeout"] = draw(st.sampled_from(["0s", "0.01s", "-1", "never", "11m"]))
     for fields in (case.query, case.body):
         if isinstance(fields, dict):
             fields.update({name: OTHER for name in MAILBOX_FIELDS if name in fields and draw(OFTEN)})
+            if "case" in fields and draw(OFTEN):
+                fields["case"] = draw(st.sampled_from(("201", "401", "703", "704", "801")))
             if isinstance(fields.get("count"), int):
                 fields["count"] = min(fields["count"], 20)
     if draw(OFTEN):

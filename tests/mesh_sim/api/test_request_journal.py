@@ -482,7 +482,7 @@ async def test_listeners_are_told_of_each_entry(
 
 
 async def test_a_request_cancelled_by_the_servers_stop_is_noted(journal: SqliteJournal) -> None:
-    """A request that the stopping server gave up has status 0."""
+    """A request that the stopping server gave up has status 0, and is no longer counted as under way."""
     begun = asyncio.Event()
 
     async def endless(request: web.Request) -> web.Response:
@@ -490,14 +490,16 @@ async def test_a_request_cancelled_by_the_servers_stop_is_noted(journal: SqliteJ
         await asyncio.get_running_loop().create_future()
         raise AssertionError
 
+    recorder = _recorder(journal)
     async with aiohttp.ClientSession() as session:
-        async with serving(endless, _recorder(journal), shutdown_timeout=0.05) as url:
+        async with serving(endless, recorder, shutdown_timeout=0.05) as url:
             asking = asyncio.create_task(session.get(url))
             await begun.wait()
         with pytest.raises(aiohttp.ClientError):
             await asking
     (entry,) = await journal.entries(ALL)
     assert (entry.status, entry.reason) == (0, "broken off before an answer was sent")
+    assert len(recorder._flights) == 0
 
 
 async def test_a_failure_of_the_simulators_own_is_noted(journal: SqliteJournal) -> None:

@@ -8,8 +8,9 @@ import itertools
 import logging
 import resource
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ import pytest
 from support import UNKNOWN_ID
 
 from mesh_sim.exchange.errors import StorageFailed
-from mesh_sim.storage.journal import BATCH, IN_MEMORY, SqliteJournal
-from mesh_sim.witness.journal import Entry, JournalFilter
+from mesh_sim.storage.journal import BATCH, IN_MEMORY, SqliteJournal, _JournalFile
+from mesh_sim.witness.journal import Details, Entry, JournalFilter
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ALL = JournalFilter(limit=1_000_000, oldest_first=True)
@@ -99,6 +100,90 @@ async def test_what_was_noted_comes_back(tmp_path: Path) -> None:
         assert await journal.entries(ALL) == refused + fine + later
         assert numbers(refused + fine + later) == [1, 2, 3]
     assert (tmp_path / "journal.db").stat().st_mode & 0o777 == 0o600
+
+
+DETAILS: dict[str, Any] = {
+    "in_flight": 3,
+    "listed": 0,
+    "more": True,
+    "message_type": "REPORT",
+    "chunk": "2:3",
+    "recipient": "X26WIT99",
+    "headers": ("Authorization", "Content-Encoding: gzip"),
+    "gzip": True,
+    "payload_bytes": 0,
+    "md5": "d41d8cd98f00b204e9800998ecf8427e",
+    "whole_bytes": 5_000_000_000,
+    "whole_md5": "900150983cd24fb0d6963f7d28e17f72",
+}
+
+
+@pytest.mark.parametrize(
+    "details",
+    [Details(), Details(**DETAILS), *(Details(**{name: value}) for name, value in DETAILS.items())],
+    ids=["none", "all", *DETAILS],
+)
+async def test_details_come_back(tmp_path: Path, details: Details) -> None:
+    """What was noted beside the outcome is as it was; where it says nothing it takes no room."""
+    assert DETAILS.keys() == {field.name for field in fields(Details)}
+    async with opened(tmp_path / "journal.db") as journal:
+        noted = note(journal, details=details)
+        assert await journal.entries(ALL) == noted
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        (text,) = connection.execute("SELECT details FROM entries").fetchone()
+    assert bool(text) == (details != Details())
+
+
+BEFORE_DETAILS = """
+    CREATE TABLE entries (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, simulated_at INTEGER NOT NULL,
+        mailbox TEXT NOT NULL COLLATE NOCASE, operation TEXT NOT NULL, method TEXT NOT NULL,
+        status INTEGER NOT NULL, received_bytes INTEGER NOT NULL, sent_bytes INTEGER NOT NULL,
+        duration_s REAL NOT NULL, message_id TEXT NOT NULL COLLATE NOCASE, reason TEXT NOT NULL,
+        near_misses TEXT NOT NULL, fault TEXT NOT NULL, user_agent TEXT NOT NULL
+    )
+"""
+"""The table of a version that noted no details."""
+
+
+def make_earlier_file(path: Path) -> Entry:
+    """Make a journal as an earlier version left it; give the one entry in it."""
+    at = int(NOW.timestamp()) * 1_000_000
+    values = (8, at, at, "X26ABC1", "list", "GET", 200, 0, 12, 0.5, "", "", "", "", "")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(BEFORE_DETAILS)
+        connection.execute(f"INSERT INTO entries VALUES ({', '.join('?' * len(values))})", values)
+        connection.commit()
+    return _entry(8, simulated_at=NOW, mailbox="X26ABC1", duration_s=0.5)
+
+
+async def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    """Its entries are there, without details; further ones have theirs, also after another start."""
+    kept = [make_earlier_file(tmp_path / "journal.db")]
+    for number in (9, 10):
+        async with opened(tmp_path / "journal.db") as journal:
+            kept += note(journal, details=Details(listed=number))
+            assert await journal.entries(ALL) == kept
+    assert numbers(kept) == [8, 9, 10]
+
+
+async def test_processes_open_a_file_of_an_earlier_version_at_once(tmp_path: Path) -> None:
+    """Whichever adds what the file lacks, all go on with it."""
+    for attempt in range(5):
+        path = tmp_path / f"{attempt}.db"
+        make_earlier_file(path)
+        together = threading.Barrier(4)
+
+        def open_it(path: Path = path, together: threading.Barrier = together) -> int:
+            file = _JournalFile(path, 10)
+            together.wait(10)
+            try:
+                return file.last_number()
+            finally:
+                file.close()
+
+        assert await asyncio.gather(*(asyncio.to_thread(open_it) for _ in range(4))) == [8] * 4
 
 
 async def test_an_emptied_journal_goes_on_counting(tmp_path: Path) -> None:
