@@ -16,14 +16,28 @@ from mesh_sim.api.fault_actions import FAULT_LISTENERS, add_faults, inject_fault
 from mesh_sim.api.header_bytes import prepare_headers
 from mesh_sim.api.http_server import Runner
 from mesh_sim.api.journal import Recorder, add_journal, journaled
-from mesh_sim.api.keys import DESK, EXCHANGE, FRESH_START, MAILBOXES, REGISTER, RULE, SETTINGS, TIME, TOKENS
+from mesh_sim.api.keys import (
+    CONDUCTOR,
+    DESK,
+    EXCHANGE,
+    FRESH_START,
+    MAILBOXES,
+    REGISTER,
+    RULE,
+    SETTINGS,
+    TIME,
+    TOKENS,
+)
 from mesh_sim.api.limits import MAX_JSON_BYTES, at_most
 from mesh_sim.api.listening import Site
 from mesh_sim.api.metrics import METRICS, Metrics
 from mesh_sim.api.operations import OPERATION_NAMES
 from mesh_sim.clock import SimulatedClock
+from mesh_sim.conductor.conductor import Conductor
+from mesh_sim.conductor.stagehand import Stagehand
+from mesh_sim.conductor.traffic import Traffic
 from mesh_sim.config import Settings, SettingsError, Tls, refuse_open_control
-from mesh_sim.core import Core, open_core, opened, working
+from mesh_sim.core import Core, background, open_core, opened, working
 from mesh_sim.exchange.events import Kind
 from mesh_sim.exchange.ports import UsedTokens
 from mesh_sim.exchange.service import Exchange
@@ -47,6 +61,7 @@ class Server:
     faults: Faults
     journal: Journal
     fresh_start: FreshStart
+    conductor: Conductor
 
     @property
     def exchange(self) -> Exchange:
@@ -103,15 +118,36 @@ async def _serving(
     )
     try:
         faults = Faults(routes.OPERATIONS, of_mailboxes=routes.OF_MAILBOXES)
-        fresh_start = FreshStart(core, faults, journal)
+        conductor = _conductor(settings, core, journal)
+        fresh_start = FreshStart(core, faults, journal, conductor)
         await fresh_start.set_up()
-        app = _application(settings, core, tokens, faults, Recorder(journal, core.clock.now))
+        await conductor.open()
+        recorder = Recorder(journal, core.clock.now, rehearsing=conductor.rehearsing)
+        recorder.listeners.append(conductor.heard)
+        app = _application(settings, core, tokens, faults, recorder)
         app[FRESH_START] = fresh_start
-        async with _listening(app, settings, tls, patience_s) as url:
-            yield Server(url, core, faults, journal, fresh_start)
+        app[CONDUCTOR] = conductor
+        async with (
+            background("the rehearsal", conductor.run()),
+            _listening(app, settings, tls, patience_s) as url,
+        ):
+            yield Server(url, core, faults, journal, fresh_start, conductor)
     finally:
         tokens.close()
         await journal.close()
+
+
+def _conductor(settings: Settings, core: Core, journal: Journal) -> Conductor:
+    stagehand = Stagehand(
+        core.desk,
+        core.mailboxes,
+        core.exchange.directory,
+        core.time,
+        core.payloads,
+        inbox_expiry=settings.inbox_expiry,
+    )
+    traffic = Traffic(journal, most=settings.journal_entries)
+    return Conductor(stagehand, traffic, core.documents, core.exchange.events, service=settings.ndoo_mailbox)
 
 
 def _application(

@@ -98,9 +98,9 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
             followers = Followers(core.documents, core.shared_clock, core.mailboxes, core.rule)
             await followers.catch_up()
             async with (
-                _background("following other processes", followers.run()),
-                _background("tidying", _tidy(database, payloads)),
-                _background("housekeeping", core.housekeeper.run()),
+                background("following other processes", followers.run()),
+                background("tidying", _tidy(database, payloads)),
+                background("housekeeping", core.housekeeper.run()),
             ):
                 yield core
         finally:
@@ -194,7 +194,7 @@ async def working(core: Core) -> AsyncIterator[None]:
     worker = SubmissionWorker(
         settings.ndoo_mailbox, service, submissions, clock=core.clock, arrivals=exchange.arrivals
     )
-    async with _background("the opt-out service", worker.run()):
+    async with background("the opt-out service", worker.run()):
         yield
 
 
@@ -261,7 +261,7 @@ async def _tidy(database: Database, payloads: FilePayloads) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _background(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run something beside the context, and end it with the context."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_tell_of_its_end)

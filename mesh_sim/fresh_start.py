@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from mesh_sim.conductor.conductor import Conductor
 from mesh_sim.config import StoreMode
 from mesh_sim.core import Core
 from mesh_sim.exchange.directory import Directory
@@ -17,10 +18,11 @@ from mesh_sim.witness.journal import Journal
 class FreshStart:
     """Resets one simulator, the messages alone or everything there is."""
 
-    def __init__(self, core: Core, faults: Faults, journal: Journal) -> None:
+    def __init__(self, core: Core, faults: Faults, journal: Journal, conductor: Conductor) -> None:
         self._core = core
         self._faults = faults
         self._journal = journal
+        self._conductor = conductor
 
     async def set_up(self) -> None:
         """Set up what the settings say there is at the start.
@@ -40,11 +42,13 @@ class FreshStart:
             SettingsError: a file cannot be used; nothing was reset.
             StorageFailed: it could not be kept.
         """
-        await self._forget_messages(*await self._read_files())
+        directory, scenario = await self._read_files()
+        await self._conductor.interrupt()
+        await self._forget_messages(directory, scenario)
         await self._put_canned()
 
     async def everything(self) -> None:
-        """Forget choices, faults and the journal too, return to real time, and set the scenario up again.
+        """Forget choices, faults, journal and rehearsals too, return to real time, set the scenario up again.
 
         Raises:
             SettingsError: a file cannot be used; nothing was reset.
@@ -52,6 +56,7 @@ class FreshStart:
         """
         core = self._core
         directory, scenario = await self._read_files()
+        await self._conductor.forget()
         self._faults.clear()
         await core.register.clear()
         await core.rule.restore()

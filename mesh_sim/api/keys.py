@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from mesh_sim.conductor.conductor import Conductor
 from mesh_sim.config import Settings
 from mesh_sim.exchange.desk import ServiceDesk
 from mesh_sim.exchange.ports import UsedTokens
@@ -24,9 +25,10 @@ class Resetting(Protocol):
         """Forget every message; mailboxes and workflows are what their files say now."""
 
     async def everything(self) -> None:
-        """Be as at the first start: choices, faults, journal and clock too."""
+        """Be as at the first start: choices, faults, journal, rehearsals and clock too."""
 
 
+CONDUCTOR = web.AppKey("conductor", Conductor)
 DESK = web.AppKey("desk", ServiceDesk)
 FRESH_START = web.AppKey("fresh_start", Resetting)
 EXCHANGE = web.AppKey("exchange", Exchange)

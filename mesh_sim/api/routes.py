@@ -26,6 +26,15 @@ from mesh_sim.api.control.optouts import (
 )
 from mesh_sim.api.control.requests import guarded
 from mesh_sim.api.control.wait import wait_for_messages
+from mesh_sim.api.control.witness import (
+    compare_file,
+    finish_step,
+    list_cases,
+    show_rehearsal,
+    show_report,
+    start_case,
+    stop_case,
+)
 from mesh_sim.api.handshake import handshake
 from mesh_sim.api.health import ping, ready, update
 from mesh_sim.api.inbox import (
@@ -100,6 +109,13 @@ CONTROL: list[tuple[str, str, Handler]] = [
     ("DELETE", "/admin/optouts/{nhs_number}", withdraw),
     ("GET", "/admin/journal", show_journal),
     ("DELETE", "/admin/journal", empty_journal),
+    ("GET", "/admin/witness", show_rehearsal),
+    ("POST", "/admin/witness", start_case),
+    ("DELETE", "/admin/witness", stop_case),
+    ("POST", "/admin/witness/finish", finish_step),
+    ("POST", "/admin/witness/compare", compare_file),
+    ("GET", "/admin/witness/cases", list_cases),
+    ("GET", "/admin/witness/report", show_report),
     ("GET", "/admin/events", stream_events),
     ("GET", "/metrics", show_metrics),
 ]

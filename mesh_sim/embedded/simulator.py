@@ -16,12 +16,13 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeVar, Unpack
+from typing import Final, TypeVar, Unpack, cast
 
 from pydantic import ValidationError
 
 from mesh_sim.api.control.wait import until_found
 from mesh_sim.app import Server
+from mesh_sim.conductor.state import Cue
 from mesh_sim.durations import parse_duration
 from mesh_sim.embedded.faults import Fault, action_of
 from mesh_sim.embedded.hosted import Hosted
@@ -30,7 +31,6 @@ from mesh_sim.embedded.seen import SHOWN, Credentials, MessageQuery, NothingCame
 from mesh_sim.exchange.messages import INLINE_LIMIT, Message
 from mesh_sim.exchange.states import Status
 from mesh_sim.faults import ANY, FaultRule
-from mesh_sim.fresh_start import FreshStart
 from mesh_sim.gzip import decompressed
 from mesh_sim.optouts.loading import parse_numbers
 from mesh_sim.wishes.base import Wish, problems_of
@@ -38,8 +38,9 @@ from mesh_sim.wishes.faults import FaultWish
 from mesh_sim.wishes.mailboxes import MailboxWish
 from mesh_sim.wishes.messages import MessageWish
 from mesh_sim.witness.journal import Entry, JournalFilter
+from mesh_sim.witness.report import Report
 
-__all__ = ["Credentials", "Fault", "NothingCame", "SeenMessage", "Simulator"]
+__all__ = ["Credentials", "Cue", "Fault", "NothingCame", "Report", "SeenMessage", "Simulator"]
 
 W = TypeVar("W", bound=Wish)
 
@@ -184,6 +185,26 @@ class Simulator(Hosted):
 
         return self._host.run(put)
 
+    # -- the witness test ----------------------------------------------------------------------------
+
+    def rehearse(self, mailbox: str, case: str) -> Cue:
+        """Set the stage for a case of the witness test; give what the client is to do.
+
+        The case ends by itself once the client has done it; starting another ends it as it is.
+
+        Raises:
+            ValueError: there is no such case, it needs no start, or the mailbox is none of a client.
+            RuntimeError: another mailbox's case, or this one's, needs the clock.
+        """
+        mailbox_id = self._known(mailbox).mailbox_id
+        state = self._host.run(lambda server: server.conductor.start(mailbox_id, case))
+        return cast("Cue", state.cue)  # there is one: nobody went on before the state was taken
+
+    def witness_report(self, mailbox: str) -> Report:
+        """Judge the witness test by what a mailbox has asked so far."""
+        mailbox_id = self._known(mailbox).mailbox_id
+        return self._host.run(lambda server: server.conductor.report(mailbox_id))
+
     # -- what goes wrong ----------------------------------------------------------------------------
 
     def fail(self, operation: str = ANY, *, reset: bool = False, **options: Unpack[FaultOptions]) -> Fault:
@@ -222,8 +243,8 @@ class Simulator(Hosted):
         return "\n".join(map(refusal, self._refused()[-SHOWN:]))
 
     def reset(self) -> None:
-        """Have everything be as it was at the start: messages, people, mailboxes, time, faults, journal."""
-        self._host.run(lambda server: FreshStart(server.core, server.faults, server.journal).everything())
+        """Have everything be as at the start: messages, people, mailboxes, time, faults, journal, witness."""
+        self._host.run(lambda server: server.fresh_start.everything())
 
     # -- inside -------------------------------------------------------------------------------------
 

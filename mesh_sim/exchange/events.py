@@ -33,6 +33,7 @@ class Kind(StrEnum):
     CLOCK = "clock"
     MAILBOX = "mailbox"
     OPT_OUTS = "opt-outs"
+    WITNESS = "witness"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from mesh_sim.optouts.register import Channel
 from mesh_sim.wishes.faults import FaultWish
 from mesh_sim.wishes.mailboxes import MailboxWish
 from mesh_sim.wishes.messages import MessageWish
+from mesh_sim.witness.journal import WITNESSED
 
 MODELS: Final[tuple[type[BaseModel], ...]] = (
     ChoiceWish,
@@ -109,6 +110,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
             ),
             "duration_s": NUMBER,
             "near_misses": list_of(TEXT),
+            "details": record(
+                {},
+                {
+                    **dict.fromkeys(("in_flight", "listed", "payload_bytes", "whole_bytes"), COUNT),
+                    **dict.fromkeys(("more", "gzip"), FLAG),
+                    **dict.fromkeys(("chunk", "recipient", "md5", "whole_md5"), TEXT),
+                    "message_type": choice(*TYPES),
+                    "headers": list_of(choice(*WITNESSED)),
+                },
+            ),
         }
     ),
     "Person": record(
@@ -134,15 +145,15 @@ _REFUSED: Final[dict[int, Answer]] = {
         content={JSON: {"anyOf": [ref("ControlRefusal"), ref("GenericError")]}},
     ),
 }
-_INVALID: Final[dict[int, Answer]] = {
+INVALID: Final[dict[int, Answer]] = {
     400: Answer(means="It cannot be done as it was asked for, and nothing of it was.", content=REFUSAL)
 }
 LIMITED: Final[dict[int, Answer]] = {
     408: Answer(means="The body came too slowly.", content=REFUSAL),
     413: Answer(means="The body is too large.", content=REFUSAL),
 }
-_WITH_BODY: Final = _INVALID | LIMITED
-_NOBODY: Final[dict[int, Answer]] = {404: Answer(means="There is no such mailbox.", content=REFUSAL)}
+WITH_BODY: Final = INVALID | LIMITED
+NOBODY: Final[dict[int, Answer]] = {404: Answer(means="There is no such mailbox.", content=REFUSAL)}
 
 
 def ok(means: str, schema: Schema, status: int = 200) -> dict[int, Answer]:
@@ -178,7 +189,7 @@ def controlled(
 
 
 _CLOCK: Final = ok("The time now.", ref("Clock"))
-_PERSON: Final = ok("The person's choice now.", ref("Person")) | _INVALID
+_PERSON: Final = ok("The person's choice now.", ref("Person")) | INVALID
 _STATISTICS: Final = ok("The counts now.", ref("OptOutStatistics"))
 _LOADED: Final = ok("How many choices were recorded.", record({"loaded": COUNT, "opted_out": FLAG}))
 _MESSAGES: Final = ok("Those found, oldest first.", record({"messages": list_of(ref("Message"))}))
@@ -197,7 +208,7 @@ CONTROL: Final = (
     ),
     controlled("GET", "/admin/clock", "show_clock", "Show the simulated time", _CLOCK),
     controlled(
-        "POST", "/admin/clock", "set_clock", "Advance or reset the clock", _CLOCK | _WITH_BODY, body=ClockWish
+        "POST", "/admin/clock", "set_clock", "Advance or reset the clock", _CLOCK | WITH_BODY, body=ClockWish
     ),
     controlled(
         "GET",
@@ -212,7 +223,7 @@ CONTROL: Final = (
         "create_mailbox",
         "Add a mailbox",
         ok("The mailbox.", ref("Mailbox"), 201)
-        | _WITH_BODY
+        | WITH_BODY
         | {409: Answer(means="There is one of this id.", content=REFUSAL)},
         body=MailboxWish,
     ),
@@ -221,7 +232,7 @@ CONTROL: Final = (
         "/admin/mailboxes",
         "change_mailbox",
         "Change a mailbox",
-        ok("The mailbox.", ref("Mailbox")) | _WITH_BODY | _NOBODY,
+        ok("The mailbox.", ref("Mailbox")) | WITH_BODY | NOBODY,
         body=MailboxWish,
     ),
     controlled(
@@ -229,7 +240,7 @@ CONTROL: Final = (
         "/admin/messages",
         "list_messages",
         "List messages",
-        _MESSAGES | _INVALID | _NOBODY,
+        _MESSAGES | INVALID | NOBODY,
         parameters=query_of(MessageQuery),
     ),
     controlled(
@@ -238,8 +249,8 @@ CONTROL: Final = (
         "put_messages",
         "Put messages into an inbox",
         ok("Their ids, in order of arrival.", record({"message_ids": list_of(TEXT)}), 201)
-        | _WITH_BODY
-        | _NOBODY,
+        | WITH_BODY
+        | NOBODY,
         body=MessageWish,
     ),
     controlled(
@@ -247,7 +258,7 @@ CONTROL: Final = (
         "/admin/wait",
         "wait_for_messages",
         "Wait until messages are there",
-        _MESSAGES | _INVALID | _NOBODY | {408: Answer(means="They were not there in time.", content=REFUSAL)},
+        _MESSAGES | INVALID | NOBODY | {408: Answer(means="They were not there in time.", content=REFUSAL)},
         parameters=query_of(WaitQuery, timeout={"type": "string", "default": "30s", "examples": ["30s"]}),
     ),
     controlled(
@@ -262,7 +273,7 @@ CONTROL: Final = (
         "/admin/faults",
         "add_fault",
         "Put a fault rule in force",
-        ok("The rule.", ref("Fault"), 201) | _WITH_BODY | _NOBODY,
+        ok("The rule.", ref("Fault"), 201) | WITH_BODY | NOBODY,
         body=FaultWish,
     ),
     controlled("DELETE", "/admin/faults", "clear_faults", "Remove every fault rule", _REMOVED),
@@ -287,7 +298,7 @@ CONTROL: Final = (
                 }
             ),
         )
-        | _INVALID,
+        | INVALID,
         parameters=query_of(ListQuery),
     ),
     controlled(
@@ -295,7 +306,7 @@ CONTROL: Final = (
         "/admin/optouts",
         "choose_many",
         "Record one choice for several people",
-        _LOADED | _WITH_BODY,
+        _LOADED | WITH_BODY,
         body=ChoicesWish,
     ),
     controlled(
@@ -303,7 +314,7 @@ CONTROL: Final = (
         "/admin/optouts",
         "change_rule",
         "Change the rule for everybody without a choice",
-        _STATISTICS | _WITH_BODY,
+        _STATISTICS | WITH_BODY,
         body=RuleWish,
     ),
     controlled("DELETE", "/admin/optouts", "forget_choices", "Forget every explicit choice", _STATISTICS),
@@ -314,7 +325,7 @@ CONTROL: Final = (
         does="Record one choice for everybody in a list",
         tag="Control",
         access=Access.CONTROL,
-        answers=_REFUSED | _LOADED | _WITH_BODY,
+        answers=_REFUSED | _LOADED | WITH_BODY,
         parameters=query_of(LoadQuery),
         body={"text/plain": TEXT, "application/octet-stream": {}},
         body_required=True,
@@ -346,7 +357,7 @@ CONTROL: Final = (
             "A page; `next` is the next one's `after`.",
             record({"entries": list_of(ref("JournalEntry")), "next": _OPT_WHOLE}),
         )
-        | _INVALID,
+        | INVALID,
         parameters=query_of(
             JournalQuery,
             status=_STATUS,
@@ -365,7 +376,7 @@ CONTROL: Final = (
         "/admin/events",
         "stream_events",
         "Follow what happens, as server-sent events",
-        {200: Answer(means="A stream without an end.", content={"text/event-stream": TEXT})} | _INVALID,
+        {200: Answer(means="A stream without an end.", content={"text/event-stream": TEXT})} | INVALID,
         parameters=(
             *query_of(
                 EventsQuery,

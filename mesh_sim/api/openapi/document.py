@@ -6,7 +6,7 @@ from collections import Counter
 from importlib.metadata import version
 from typing import Any, Final
 
-from mesh_sim.api.openapi import control, sandbox
+from mesh_sim.api.openapi import control, sandbox, witness
 from mesh_sim.api.openapi.mesh import OPERATIONS
 from mesh_sim.api.openapi.parts import (
     JSON,
@@ -82,7 +82,7 @@ def document() -> dict[str, Any]:
     """Put the document together."""
     paths: dict[str, dict[str, Any]] = {}
     seen: Counter[str] = Counter()
-    for operation in (*OPERATIONS, *control.CONTROL, *sandbox.SANDBOX, _ITSELF):
+    for operation in (*OPERATIONS, *control.CONTROL, *witness.WITNESS, *sandbox.SANDBOX, _ITSELF):
         seen[operation.name] += 1
         number = seen[operation.name]
         name = operation.name if number == 1 else f"{operation.name}_{number}"
@@ -94,7 +94,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": MESH | control.SCHEMAS | _models(),
+            "schemas": MESH | control.SCHEMAS | witness.SCHEMAS | _models(),
             "securitySchemes": {access.value: scheme for access, scheme in _ACCESS.items()},
         },
     }
@@ -147,7 +147,7 @@ def _content(content: Any) -> dict[str, Any]:
 def _models() -> dict[str, Schema]:
     """Give the schemas of the models, and of what stands in them, by name."""
     schemas: dict[str, Schema] = {}
-    for model in (*control.MODELS, *sandbox.MODELS):
+    for model in (*control.MODELS, *witness.MODELS, *sandbox.MODELS):
         schema = model_schema(model)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema

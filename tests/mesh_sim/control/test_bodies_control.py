@@ -22,11 +22,12 @@ FIELDS = (
     "advance", "reset", "mailbox_id", "password", "active", "ods_code", "to", "from", "count", "body",
     "body_base64", "subject", "local_id", "operation", "mailbox", "action", "status", "retry_after", "delay",
     "after_bytes", "nth", "times", "probability", "seed", "rate", "nhs_numbers", "opted_out", "channel",
-    "registered_at", "code", "description", "workflow_id", "linked_message_id", "event",
+    "registered_at", "code", "description", "workflow_id", "linked_message_id", "event", "case", "fresh",
+    "step", "exit_status", "size", "md5", "format", "after",
 )  # fmt: skip
 TELLING = (
     "X26ABC1", "send", "reset", "delay", "status", "truncate", "5d", "9990000018", "accepted", "error", "",
-    "2026-01-01T00:00:00Z", "\x00", "\ud800", "é", "漢", "-1s", "*", "AA==",
+    "2026-01-01T00:00:00Z", "401", "\x00", "\ud800", "é", "漢", "-1s", "*", "AA==",
 )  # fmt: skip
 
 scalars = st.one_of(

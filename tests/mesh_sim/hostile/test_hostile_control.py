@@ -53,6 +53,11 @@ BODIES: Final[dict[tuple[str, str], list[dict[str, Any]]]] = {
     ("PATCH", "/admin/optouts"): [{"rate": 0.0, "seed": 1}],
     ("PUT", "/admin/optouts/{nhs_number}"): [{"registered_at": MOMENT, "channel": "app"}],
     ("DELETE", "/admin/optouts/{nhs_number}"): [{"registered_at": MOMENT, "channel": "app"}],
+    ("POST", "/admin/witness"): [{"mailbox": "X26ABC3", "case": "704", "fresh": False}],
+    ("POST", "/admin/witness/finish"): [{"mailbox": "X26ABC3", "step": 0, "exit_status": 1}],
+    ("POST", "/admin/witness/compare"): [
+        {"mailbox": "X26ABC3", "case": "401", "size": 1, "md5": "d41d8cd98f00b204e9800998ecf8427e"}
+    ],
     ("POST", "/messageexchange/admin/report"): [
         {
             "mailbox_id": "X26ABC1",
@@ -78,6 +83,7 @@ OTHER: Final = {
     ("DELETE", "/admin/faults/{rule_id}"),
     ("DELETE", "/admin/optouts"),
     ("DELETE", "/admin/journal"),
+    ("DELETE", "/admin/witness"),
     ("DELETE", "/admin/reset"),
     ("DELETE", "/admin/reset/{mailbox_id}"),
 }
@@ -141,6 +147,9 @@ async def test_no_value_of_any_field_breaks_it(
     """Each field, told each odd value in turn, takes or refuses it; all that is kept can be shown again."""
     ids = {"nhs_number": "9990000018", "message_id": await simulator.caller().sent()}
     shown = [_ask("GET", route.path, b"") for route in ROUTES if _shows(route.method, route.path)]
+    shown += [_ask("GET", f"/admin/witness{path}?mailbox=X26ABC3", b"") for path in ("", "/report")]
+    begun = await control(simulator.url, "POST", "/admin/witness", {"mailbox": "X26ABC3", "case": "401"})
+    assert begun.status == 201
     for (method, path), bodies in BODIES.items():
         where = path.format(**ids)
         asked = [_ask(method, where, given) for body in bodies for given in _spoilt(body)]
@@ -248,8 +257,8 @@ def _somewhere(path: str) -> str:
 
 
 def _shows(method: str, path: str) -> bool:
-    endless = ("/admin/events", "/admin/wait", "/admin/ready")
-    return method == "GET" and path.startswith("/admin") and "{" not in path and path not in endless
+    others = ("/admin/events", "/admin/wait", "/admin/ready", "/admin/witness", "/admin/witness/report")
+    return method == "GET" and path.startswith("/admin") and "{" not in path and path not in others
 
 
 def _ask(method: str, path: str, body: bytes) -> bytes:

@@ -111,14 +111,16 @@ def test_the_page_lists_no_exception_that_is_gone() -> None:
 def test_no_code_runs_what_it_reads() -> None:
     """Nothing is unpickled, evaluated or handed to a shell, and no XML is parsed but by openpyxl."""
     forbidden = {"pickle", "marshal", "shelve", "yaml", "xml", "lxml", "telnetlib", "ftplib"}
+    allowed = {ROOT / "mesh_sim/witness/report/junit.py": {"xml"}}  # it writes XML, and reads none
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 modules += [alias.name for alias in node.names]
-                assert forbidden.isdisjoint(module.partition(".")[0] for module in modules), path
+                roots = {module.partition(".")[0] for module in modules}
+                assert forbidden.isdisjoint(roots - allowed.get(path, set())), path
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec", "compile", "__import__"}, path
             if isinstance(node, ast.Attribute):
                 assert ast.unparse(node) not in {"os.system", "os.popen", "tempfile.mktemp"}, path
-                assert node.attr != "create_subprocess_shell", path
+                assert node.attr not in {"create_subprocess_shell", "fromstring", "iterparse"}, path
