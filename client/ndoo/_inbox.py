@@ -22,17 +22,27 @@ _FIRST_PAUSE: Final = 0.05
 _NO_PAUSE: Final = timedelta(0)
 
 
-async def greet(mailbox: Mailbox, journal: Journal) -> None:
+async def greet(mailbox: Mailbox, journal: Journal, *, always: bool = False) -> bool:
     """Shake hands, unless that was done from here within a day (mesh-api.md section 2, rate rules).
+
+    Args:
+        mailbox: the mailbox.
+        journal: where it is recorded.
+        always: shake hands in any case.
+
+    Returns:
+        Whether that was done.
 
     Raises:
         MeshError: the server is not there or does not accept the credentials.
     """
     visits = await asyncio.to_thread(journal.visits, mailbox.url, mailbox.mailbox_id)
     last = visits.shook_hands_at
-    if last is None or not _NO_PAUSE <= journal.now() - last < HANDSHAKE_EVERY:
-        await mailbox.handshake()
-        await asyncio.to_thread(journal.shook_hands, mailbox.url, mailbox.mailbox_id)
+    if not always and last is not None and _NO_PAUSE <= journal.now() - last < HANDSHAKE_EVERY:
+        return False
+    await mailbox.handshake()
+    await asyncio.to_thread(journal.shook_hands, mailbox.url, mailbox.mailbox_id)
+    return True
 
 
 class Kind(Enum):

@@ -52,6 +52,10 @@ class Outgoing:
         if self.compress:
             # On every chunk or on none: the server refuses a change (section 13).
             headers["Content-Encoding"] = "gzip"
+            if number == 1:
+                # The assurance team looks for it (witness-tests.md, case 202). Mex-Content-Compressed would
+                # tell the recipient that the body that arrives is itself a compressed one.
+                headers[Header.CONTENT_COMPRESS] = "Y"
         return Request(
             call,
             "POST",

@@ -40,6 +40,7 @@ class Header:
     CHUNK_RANGE: Final = "Mex-Chunk-Range"
     CLIENT_VERSION: Final = "Mex-ClientVersion"
     CONTENT_CHECKSUM: Final = "Mex-Content-Checksum"
+    CONTENT_COMPRESS: Final = "Mex-Content-Compress"
     CONTENT_COMPRESSED: Final = "Mex-Content-Compressed"
     CONTENT_ENCRYPTED: Final = "Mex-Content-Encrypted"
     CONTENT_TYPE: Final = "Mex-Content-Type"

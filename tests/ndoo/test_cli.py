@@ -53,6 +53,7 @@ COMMANDS = [
     "mailbox list",
     "mailbox count",
     "mailbox read",
+    "mailbox collect",
     "mailbox send",
     "mailbox track",
     "mailbox lookup",

@@ -16,6 +16,7 @@ import aiofiles
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import Simulator
 
 from ndoo import _bodies
 from ndoo._answers import _read_timestamp
@@ -295,6 +296,15 @@ async def test_a_workflow_of_other_mailboxes_is_refused(pair: Pair) -> None:
     """A mailbox that is no sender of a restricted workflow is told so."""
     with pytest.raises(RequestRefused, match="X26ABC2 may not send on workflow TEST_WORKFLOW"):
         await pair.recipient.send("X26ABC1", WORKFLOW, b"body")
+
+
+@pytest.mark.parametrize("body", [b"body", bytes(2500)], ids=["whole", "chunked"])
+async def test_a_compressed_message_says_so(simulator: Simulator, pair: Pair, body: bytes) -> None:
+    """The message is flagged as the witness test wants it; one that travels plain is not."""
+    packed = await pair.sender.send("X26ABC2", WORKFLOW, body, compress=True)
+    caller = simulator.caller("X26ABC1")
+    assert (await caller.track(packed, version=1))["isCompressed"] == "Y"
+    assert (await caller.track(await pair.send(body), version=1))["isCompressed"] == ""
 
 
 # -- saving -----------------------------------------------------------------------------------------

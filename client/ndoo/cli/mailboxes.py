@@ -12,12 +12,14 @@ import typer
 
 from ndoo.cli import options
 from ndoo.cli.boundary import UsageError
+from ndoo.cli.headers import header_facts, header_fields, reason, tracking_fields
 from ndoo.cli.running import run
-from ndoo.cli.show import moment, note, progress, show_facts, show_table, size, write_json
+from ndoo.cli.show import moment, note, printable, progress, show_facts, show_table, size, write_json
 from ndoo.protocol import WORKFLOW_CHECK, gets_reply
 
 if TYPE_CHECKING:
-    from ndoo.mailbox import Mailbox, Message, MessageHeaders, Tracking
+    from ndoo.config import Settings
+    from ndoo.mailbox import Mailbox, Message, MessageHeaders
 
 # The heavy libraries are imported in the command that needs them, so that --help is quick.
 
@@ -31,8 +33,18 @@ app = typer.Typer(
 MessageId = Annotated[
     str, typer.Argument(metavar="MESSAGE_ID", show_default=False, help="As 'ndoo mailbox list' shows it.")
 ]
+Workflow = Annotated[
+    str,
+    typer.Option(
+        "--workflow",
+        metavar="FILTER",
+        show_default=False,
+        help="Only of this workflow: W, W* (begins with), *W* (contains), each with ! before it for not.",
+    ),
+]
 
 _STDOUT: Final = Path("-")
+_HERE: Final = Path()
 _DATA_FILE = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.(csv|dat|gz|json|pdf|tsv|txt|xlsx|xml|zip)", re.ASCII | re.IGNORECASE
 )
@@ -58,14 +70,39 @@ def _with_mailbox(ctx: typer.Context, use: Callable[[Mailbox], Awaitable[_T]]) -
 
 
 @app.command(epilog="Example: [bold]ndoo --profile int mailbox handshake[/bold]")
-def handshake(ctx: typer.Context, *, json: options.Json = False) -> None:
+def handshake(
+    ctx: typer.Context,
+    *,
+    if_due: Annotated[
+        bool,
+        typer.Option(
+            "--if-due", metavar="", help="Not if that was done from here within a day, as MESH asks for it."
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """Try whether the server is there and accepts the credentials."""
     settings = options.settings_of(ctx)
-    _with_mailbox(ctx, lambda mailbox: mailbox.handshake())
+
+    async def shake_hands(mailbox: Mailbox) -> bool:
+        return await _greet(mailbox, settings, always=not if_due)
+
+    done = _with_mailbox(ctx, shake_hands)
     if json:
-        write_json({"mailbox": settings.mailbox, "url": settings.url, "profile": settings.profile})
-    else:
+        facts = {"mailbox": settings.mailbox, "url": settings.url, "profile": settings.profile}
+        write_json({**facts, "shook_hands": done})
+    elif done:
         typer.echo(f"{settings.url} accepts mailbox {settings.mailbox} and its credentials")
+    else:
+        note(f"{settings.url} accepted mailbox {settings.mailbox} within a day; no handshake is due")
+
+
+async def _greet(mailbox: Mailbox, settings: Settings, *, always: bool = False) -> bool:
+    """Shake hands where that is due, or in any case, and remember it; tell whether that was done."""
+    from ndoo._inbox import greet
+    from ndoo.journal import Journal
+
+    return await greet(mailbox, Journal(settings.journal), always=always)
 
 
 # -- the inbox --------------------------------------------------------------------------------------
@@ -75,14 +112,7 @@ def handshake(ctx: typer.Context, *, json: options.Json = False) -> None:
 def list_messages(
     ctx: typer.Context,
     *,
-    workflow: Annotated[
-        str,
-        typer.Option(
-            metavar="FILTER",
-            show_default=False,
-            help="Only of this workflow: W, W* (begins with), *W* (contains), each with ! before it for not.",
-        ),
-    ] = "",
+    workflow: Workflow = "",
     details: Annotated[
         bool,
         typer.Option("--details", metavar="", help="Also show sender, workflow, local id and file name."),
@@ -97,7 +127,7 @@ def list_messages(
 
     found, headers = _with_mailbox(ctx, find)
     if json:
-        write_json({"messages": list(map(_header_fields, headers)) if details else found})
+        write_json({"messages": list(map(header_fields, headers)) if details else found})
     elif not found:
         note("no messages")
     elif details:
@@ -179,12 +209,12 @@ def read(
         headers, target, written = _with_mailbox(ctx, fetch)
     if json:
         write_json(
-            {**_header_fields(headers), "output": target, "bytes": written, "acknowledged": acknowledge}
+            {**header_fields(headers), "output": target, "bytes": written, "acknowledged": acknowledge}
         )
     elif target != _STDOUT:
         show_facts(
             [
-                *_header_facts(headers),
+                *header_facts(headers),
                 ("written", f"{target} ({size(written)})" if target else "", ""),
                 ("acknowledged", "yes" if acknowledge else "no, it is still in the inbox", ""),
             ]
@@ -198,7 +228,11 @@ def _file_name(headers: MessageHeaders) -> Path:
     the server's to choose.
     """
     name = headers.file_name
-    return Path(name if _DATA_FILE.fullmatch(name) else f"{_NOT_PLAIN.sub('_', headers.message_id)}.dat")
+    return Path(name) if _DATA_FILE.fullmatch(name) else _by_id(headers)
+
+
+def _by_id(headers: MessageHeaders) -> Path:
+    return Path(f"{_NOT_PLAIN.sub('_', headers.message_id)}.dat")
 
 
 async def _to_stdout(message: Message) -> int:
@@ -209,6 +243,56 @@ async def _to_stdout(message: Message) -> int:
     # Before anything is acknowledged, whoever reads must have it.
     sys.stdout.buffer.flush()
     return written
+
+
+@app.command(epilog="Example: [bold]ndoo mailbox collect -o inbox[/bold]")
+def collect(
+    ctx: typer.Context,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            show_default="the current one",
+            help="Where to write the bodies, each under its message id; made if it is not there.",
+        ),
+    ] = _HERE,
+    workflow: Workflow = "",
+    json: options.Json = False,
+) -> None:
+    """Save every message of the inbox, and acknowledge each once it is on the disk.
+
+    A handshake comes first if one is due. A report has no body; what it says is shown. Unless --workflow is
+    given, answers of the opt-out service stay: 'ndoo collect' is for them.
+    """
+    settings = options.settings_of(ctx)
+    chosen = workflow or f"!{WORKFLOW_CHECK}*"
+    taken: list[dict[str, Any]] = []
+
+    async def take(mailbox: Mailbox, message_id: str) -> None:
+        async with mailbox.receive(message_id) as message:
+            headers = message.headers
+            target = None if headers.is_report else output / _by_id(headers)
+            # One that is there already is of a run that was stopped before it could acknowledge.
+            written = 0 if target is None else await message.save(target, replace=True)
+        await mailbox.acknowledge(message_id)
+        taken.append({**header_fields(headers), "output": target, "bytes": written})
+        if not json:
+            typer.echo(printable(f"{message_id} {target or f'report: {reason(headers)}'}"))
+
+    async def empty(mailbox: Mailbox) -> None:
+        await _greet(mailbox, settings)
+        async for message_id in mailbox.messages(workflow_filter=chosen):
+            await take(mailbox, message_id)
+
+    output.mkdir(parents=True, exist_ok=True)
+    _with_mailbox(ctx, empty)
+    if json:
+        write_json({"messages": taken})
+    elif not taken:
+        note("no messages")
 
 
 # -- the outbox -------------------------------------------------------------------------------------
@@ -280,7 +364,7 @@ def track(
         raise UsageError("give either a MESSAGE_ID or --local-id ID")
     found = _with_mailbox(ctx, lambda mailbox: mailbox.track(message_id, local_id=local_id))
     if json:
-        write_json(_tracking_fields(found))
+        write_json(tracking_fields(found))
         return
     show_facts(
         [
@@ -294,13 +378,9 @@ def track(
             ("collected", moment(found.download_timestamp) if found.download_timestamp else "", ""),
             ("expires", moment(found.expiry_time) if found.expiry_time else "", ""),
             # A message on its way may have codes of success; those are no news.
-            ("reason", "" if found.status_success is not False else _reason(found), ""),
+            ("reason", "" if found.status_success is not False else reason(found), ""),
         ]
     )
-
-
-def _reason(found: Tracking) -> str:
-    return " ".join(filter(None, (found.status_event, found.status_code, found.status_description)))
 
 
 @app.command(epilog="Example: [bold]ndoo mailbox lookup X26 SPINE_NTT_UPHOLDING[/bold]")
@@ -323,59 +403,3 @@ def lookup(
         show_table(["mailbox", "name"], [(each.mailbox_id, each.name) for each in found])
     else:
         note(f"no mailbox of {ods_code} receives {workflow}")
-
-
-# -- what is shown ----------------------------------------------------------------------------------
-
-
-def _header_facts(headers: MessageHeaders) -> list[tuple[str, int | str, str]]:
-    report = (headers.status_event, headers.status_code, headers.status_description)
-    return [
-        ("message id", headers.message_id, ""),
-        ("type", headers.message_type, ""),
-        ("from", headers.sender, ""),
-        ("workflow", headers.workflow_id, ""),
-        ("local id", headers.local_id, ""),
-        ("subject", headers.subject, ""),
-        ("file", headers.file_name, ""),
-        ("about", headers.linked_message_id, ""),
-        ("reason", " ".join(filter(None, report)) if headers.is_report else "", ""),
-    ]
-
-
-def _header_fields(headers: MessageHeaders) -> dict[str, Any]:
-    return {
-        "message_id": headers.message_id,
-        "message_type": headers.message_type,
-        "from": headers.sender,
-        "to": headers.recipient,
-        "workflow_id": headers.workflow_id,
-        "local_id": headers.local_id,
-        "subject": headers.subject,
-        "file_name": headers.file_name,
-        "chunks": headers.total_chunks,
-        "linked_message_id": headers.linked_message_id,
-        "status_code": headers.status_code,
-        "status_event": headers.status_event,
-        "status_description": headers.status_description,
-    }
-
-
-def _tracking_fields(found: Tracking) -> dict[str, Any]:
-    return {
-        "message_id": found.message_id,
-        "local_id": found.local_id,
-        "workflow_id": found.workflow_id,
-        "file_name": found.file_name,
-        "recipient": found.recipient,
-        "recipient_name": found.recipient_name,
-        "recipient_ods_code": found.recipient_ods_code,
-        "status": found.status,
-        "status_success": found.status_success,
-        "status_event": found.status_event,
-        "status_code": found.status_code,
-        "status_description": found.status_description,
-        "sent_at": found.upload_timestamp,
-        "collected_at": found.download_timestamp,
-        "expires_at": found.expiry_time,
-    }
