@@ -175,9 +175,9 @@ class ControlClient:
             text = await answer.text()
         return json.loads(text) if text else None
 
-    async def text(self, path: str) -> str:
+    async def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """GET what is no JSON."""
-        async with self._answer("GET", path) as answer:
+        async with self._answer("GET", path, query=query) as answer:
             return await answer.text()
 
     async def events(self, query: Mapping[str, str], after: int | None = None) -> AsyncGenerator[News, None]:

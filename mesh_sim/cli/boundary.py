@@ -40,6 +40,10 @@ class UsageError(Exception):
     """Options that do not go together, or an input that cannot be meant."""
 
 
+class CommandFailed(Exception):
+    """It could not be done; the text says why and what to do."""
+
+
 class Boundary(TyperGroup):
     """The root group: what can go wrong in a command leaves as an exit code; a defect stays a traceback."""
 
@@ -91,6 +95,8 @@ def _expected(error: Exception) -> tuple[str, str, ExitCode] | None:
     """Give an error's kind, its text and its exit code; no text where it has been told already."""
     if isinstance(error, UsageError):
         return "UsageError", str(error), ExitCode.USAGE
+    if isinstance(error, CommandFailed):
+        return type(error).__name__, str(error), ExitCode.FAILED
     if misused := _misused(error):
         return misused
     # Imported now, as most runs never need them.

@@ -21,6 +21,7 @@ from mesh_sim.cli import (
     serving,
     upkeep,
     waiting,
+    witness,
 )
 from mesh_sim.cli.boundary import Boundary
 from mesh_sim.cli.options import NEW_PASSWORD, invocation
@@ -76,5 +77,6 @@ app.add_typer(optouts.app, rich_help_panel=PANEL)
 app.add_typer(faults.app, rich_help_panel=PANEL)
 journal.add_to(app, PANEL)
 events.add_to(app, PANEL)
+app.add_typer(witness.app, rich_help_panel=PANEL)
 upkeep.add_to(app, PANEL)
 files.add_to(app)

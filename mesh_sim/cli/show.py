@@ -115,8 +115,9 @@ def note(text: str) -> None:
     typer.echo(one_line(text), err=True)
 
 
-def show_facts(rows: Iterable[tuple[str, int | Cell, str]]) -> None:
+def show_facts(rows: Iterable[tuple[str, int | Cell, str]], *, indent: int = 0) -> None:
     """Show a list of facts: name, value, and a remark; counts are aligned, empty texts left out."""
+    from rich.padding import Padding
     from rich.table import Table
 
     kept = [row for row in rows if row[1] != ""]
@@ -129,7 +130,7 @@ def show_facts(rows: Iterable[tuple[str, int | Cell, str]]) -> None:
         if remark:
             text.append(f"  {printable(remark)}")
         table.add_row(name, text)
-    _draw(table)
+    _draw(Padding(table, (0, 0, 0, indent)))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
@@ -180,13 +181,13 @@ class Days:
     def __init__(self) -> None:
         self._day = ""
 
-    def time(self, time: str) -> Cell:
-        """Write the time of the day, in UTC, of a time of the API."""
+    def time(self, time: str, *, exact: bool = False) -> Cell:
+        """Write the time of the day, in UTC, of a time of the API: to the second, or to the millisecond."""
         at = datetime.fromisoformat(time).astimezone(UTC)
         if (day := f"{at:%A %d %B %Y}, UTC") != self._day:
             self._day = day
             show_line([(Styled(day, "dim"), 0)])
-        return f"{at:%H:%M:%S}"
+        return f"{at:%H:%M:%S.%f}"[:-3] if exact else f"{at:%H:%M:%S}"
 
 
 def width() -> int:

@@ -58,6 +58,8 @@ def test_every_group_has_its_examples() -> None:
         "mesh-sim optouts list",
         "mesh-sim optouts withdraw",
         "mesh-sim faults remove",
+        "mesh-sim witness compare",
+        "mesh-sim witness report",
     }
 
 

@@ -31,6 +31,8 @@ COMMANDS = [
     ["journal"],
     ["journal", "--follow"],
     ["events"],
+    ["witness", "cases"],
+    ["witness", "start", "--mailbox", "X26ABC1", "--case", "201", "--no-wait"],
     ["reset", "--yes"],
     ["metrics"],
 ]
