@@ -5,22 +5,16 @@ Each needs a program of its own language, and is skipped, with the reason, where
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from platformdirs import user_cache_path
+from programs import PACKAGE, bash, blocks, environment_of, need
 
 from mesh_sim import Simulator
 
@@ -28,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
 CODE = ROOT / "examples" / "clients"
 ADDRESS = "127.0.0.1:8700"
-PACKAGE = "nhs-mesh-client"
 
 EXCHANGE = ["handshake", "send", "list", "download", "acknowledge"]
 """What each example does, by the journal's names."""
@@ -39,17 +32,9 @@ COMPILER = {"java": "javac"}
 OLDEST = {"node": (18,), "javac": (17,), "dotnet": (6,)}
 """The oldest version that each program may have; ``dotnet --version`` is the SDK's."""
 
-NHS_PACKAGE_NODE = (20, 10)
-"""The oldest Node that reads ``import … with``, as the page's second command has it."""
-
-
-def _blocks(*languages: str) -> list[str]:
-    pattern = rf"^```(?:{'|'.join(languages)})\n(.*?)^```"
-    return re.findall(pattern, PAGE, re.MULTILINE | re.DOTALL)
-
 
 def _block(containing: str) -> str:
-    (found,) = (block for block in _blocks("sh") if containing in block)
+    (found,) = (block for block in blocks(PAGE, "sh") if containing in block)
     return found
 
 
@@ -60,7 +45,7 @@ def _programs(script: str) -> list[str]:
 def _examples() -> list[Any]:
     """Give the page's commands that run an example, each named by the program and how it calls."""
     found = []
-    for script in _blocks("sh"):
+    for script in blocks(PAGE, "sh"):
         if "client" in script and "npm" not in script:
             package = f" {PACKAGE}" if "nhs_mesh_client" in script else ""
             tls = ", mutual TLS" if "https:" in script else ""
@@ -68,92 +53,11 @@ def _examples() -> list[Any]:
     return found
 
 
-# -- running them -----------------------------------------------------------------------------------
-
-
-def _environment(**variables: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MESH_", "NDOO_")) and not name.lower().endswith("_proxy")
-    }
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quick = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", "DOTNET_NOLOGO": "1"}
-    return kept | quick | {"PATH": path, "DOTNET_CLI_TELEMETRY_OPTOUT": "1"} | variables
-
-
-def _bash(script: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@cache
-def _version(program: str) -> tuple[int, ...]:
-    done = _bash(f"{program} --version", Path(), _environment())
-    found = re.search(r"\d+(?:\.\d+)*", done.stdout)
-    if done.returncode or not found:
-        pytest.skip(f"'{program} --version' fails: {done.stdout}{done.stderr}")
-    return tuple(map(int, found[0].split(".")))
-
-
-def _need(program: str, oldest: tuple[int, ...] | None = None) -> None:
-    """Skip the test unless a program is there and new enough."""
-    if not shutil.which(program):
-        pytest.skip(f"needs {program}, which is not installed")
-    if oldest and _version(program) < oldest:
-        pytest.skip(f"needs {program} {'.'.join(map(str, oldest))} or newer")
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder with the examples in it, as the page's commands expect, to be littered."""
     shutil.copytree(CODE, tmp_path / "examples" / "clients")
     return tmp_path
-
-
-@pytest.fixture
-def modules() -> Path:
-    """``node_modules`` as the page's commands make it, kept in the user's cache for the next time.
-
-    Skips the test where Node or npm is missing, or the package cannot be had.
-    """
-    _need("npm")
-    _need("node", NHS_PACKAGE_NODE)
-    script = _block(f"npm install {PACKAGE}")
-    cache = user_cache_path("mesh-sim") / "tests"
-    kept = cache / f"{PACKAGE}-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            made = Path(folder) / "made"
-            made.mkdir()
-            _install(script, made)
-            try:
-                made.rename(kept)
-            except OSError:  # another run was faster
-                assert kept.exists()
-    return kept / "node_modules"
-
-
-def _install(script: str, folder: Path) -> None:
-    quick = {"fetch_retries": "0", "fetch_timeout": "20000", "audit": "false", "fund": "false"}
-    # Here the proxies count: they are how the package is reached.
-    environment = dict(os.environ) | {f"npm_config_{name}": value for name, value in quick.items()}
-    try:
-        done = _bash(script, folder, environment)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not fetch {PACKAGE} within two minutes")
-    if done.returncode:
-        assert not (folder / "node_modules" / PACKAGE).exists(), done.stderr
-        reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
-        pytest.skip(f"npm cannot fetch {PACKAGE}: {reason}")
 
 
 # -- the page ---------------------------------------------------------------------------------------
@@ -164,7 +68,7 @@ def test_the_examples_run(script: str, checkout: Path, request: pytest.FixtureRe
     """Each example sends and receives its message, every request of it good under the strict rules."""
     for program in _programs(script):
         needed = COMPILER.get(program, program)
-        _need(needed, OLDEST.get(needed))
+        need(needed, OLDEST.get(needed))
     if "nhs_mesh_client" in script:
         (checkout / "node_modules").symlink_to(request.getfixturevalue("modules"))
         shutil.copy(CODE / "nhs_mesh_client.mjs", checkout)
@@ -173,8 +77,8 @@ def test_the_examples_run(script: str, checkout: Path, request: pytest.FixtureRe
         if mutual:
             certificate, _ = sim.certificate("X26ABC1")
             shutil.copytree(certificate.parent, checkout / "certs")
-        environment = _environment(MESH_URL=sim.url, DOTNET_CLI_HOME=str(checkout))
-        done = _bash(script.replace(f"https://{ADDRESS}", sim.url), checkout, environment)
+        environment = environment_of(MESH_URL=sim.url, DOTNET_CLI_HOME=str(checkout))
+        done = bash(script.replace(f"https://{ADDRESS}", sim.url), checkout, environment)
         refused = sim.refusals()
         assert done.returncode == 0, done.stdout + done.stderr + refused
         assert "X26ABC1 hello" in done.stdout.splitlines()
@@ -186,7 +90,7 @@ def test_the_examples_run(script: str, checkout: Path, request: pytest.FixtureRe
 def test_the_code_shown_is_the_code_run() -> None:
     """Each piece of code on the page stands, line by line, in a file that the page names."""
     files = [_lines(path.read_text("utf-8")) for path in CODE.iterdir()]
-    pieces = _blocks("js", "java", "csharp")
+    pieces = blocks(PAGE, "js", "java", "csharp")
     assert {path.name for path in CODE.iterdir()} == set(
         re.findall(r"\]\(\.\./examples/clients/(.+?)\)", PAGE)
     )
@@ -214,7 +118,7 @@ def test_the_journal_says_why(tmp_path: Path) -> None:
         with pytest.raises(HTTPError, match="403") as refused:
             urlopen(sim.url + "/messageexchange/X26ABC1/inbox")
         refused.value.close()
-        done = _bash(_block("mesh-sim journal"), tmp_path, _environment(**sim.environment("X26ABC1")))
+        done = bash(_block("mesh-sim journal"), tmp_path, environment_of(**sim.environment("X26ABC1")))
     assert done.returncode == 0, done.stderr
     assert "the Authorization header is absent or blank" in done.stdout
 
@@ -248,7 +152,7 @@ def test_the_limits_of_nhs_mesh_client(tmp_path: Path, modules: Path) -> None:
     (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "limits.mjs").write_text(LIMITS)
     with Simulator() as sim:
-        done = _bash("node limits.mjs", tmp_path, _environment(MESH_URL=sim.url))
+        done = bash("node limits.mjs", tmp_path, environment_of(MESH_URL=sim.url))
         assert done.returncode == 0, done.stderr
         messages = sim.messages("X26ABC2")
         *_, packed, chunked = messages
