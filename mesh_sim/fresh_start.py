@@ -43,9 +43,9 @@ class FreshStart:
             StorageFailed: it could not be kept.
         """
         directory, scenario = await self._read_files()
-        await self._conductor.interrupt()
-        await self._forget_messages(directory, scenario)
-        await self._put_canned()
+        async with self._conductor.interrupted():
+            await self._forget_messages(directory, scenario)
+            await self._put_canned()
 
     async def everything(self) -> None:
         """Forget choices, faults, journal and rehearsals too, return to real time, set the scenario up again.
@@ -56,16 +56,16 @@ class FreshStart:
         """
         core = self._core
         directory, scenario = await self._read_files()
-        await self._conductor.forget()
-        self._faults.clear()
-        await core.register.clear()
-        await core.rule.restore()
-        await self._forget_messages(directory, scenario)
-        await core.time.reset()
-        await self._journal.clear()
-        if core.stage is not None:
-            await core.stage.forget()
-        await self.set_up()
+        async with self._conductor.interrupted(forget=True):
+            self._faults.clear()
+            await core.register.clear()
+            await core.rule.restore()
+            await self._forget_messages(directory, scenario)
+            await core.time.reset()
+            await self._journal.clear()
+            if core.stage is not None:
+                await core.stage.forget()
+            await self.set_up()
 
     async def _read_files(self) -> tuple[Directory, Scenario | None]:
         settings = self._core.settings

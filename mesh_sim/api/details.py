@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -74,15 +75,8 @@ def details_of(
     if noted is None:
         if not (others or chunk or recipient):
             return _NOTHING
-        return Details(in_flight=others, chunk=chunk, recipient=recipient)
-    details = Details(
-        in_flight=others,
-        listed=noted.listed,
-        more=noted.more,
-        message_type=noted.message_type,
-        chunk=chunk or noted.chunk,
-        recipient=recipient,
-    )
+        return _common(others, None, False, "", chunk, recipient)
+    details = _common(others, noted.listed, noted.more, noted.message_type, chunk or noted.chunk, recipient)
     if noted.reassemblies is None:
         return details
     travelled = request.headers if operation in _SENDS else _headers_of_body(request, response)
@@ -90,6 +84,14 @@ def details_of(
     details = replace(details, headers=_witnessed(request.headers), gzip=gzip)
     done = whole and response is not None and 200 <= response.status < 300
     return _with_digests(details, noted) if done else details
+
+
+@lru_cache(maxsize=256)
+def _common(
+    others: int, listed: int | None, more: bool, message_type: str, chunk: str, recipient: str
+) -> Details:
+    # Most are like others before, and a dozen fields take a microsecond to fill.
+    return Details(others, listed, more, message_type, chunk, recipient)
 
 
 def _with_digests(details: Details, noted: Noted) -> Details:

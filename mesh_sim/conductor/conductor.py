@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mesh_sim.clock import real_now
 from mesh_sim.conductor.errors import CannotRehearse, NothingToCompare, NotRehearsing, StageTaken
@@ -20,19 +20,24 @@ from mesh_sim.conductor.progress import DOCUMENT, Progress
 from mesh_sim.conductor.stagehand import Stagehand
 from mesh_sim.conductor.state import State, cue_of
 from mesh_sim.conductor.traffic import Traffic
-from mesh_sim.exchange.events import Events
+from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.shared import Documents
 from mesh_sim.witness.cases.base import Case, SendTo
 from mesh_sim.witness.catalogue import CASES
 from mesh_sim.witness.journal import Entry
 from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, Attempt, Compared, Original, Rehearsal
-from mesh_sim.witness.report import Report, report_of
+
+if TYPE_CHECKING:
+    from mesh_sim.witness.report import Report
 
 log = logging.getLogger("mesh_sim.witness")
 
 _RESTING: Final = 4.0
 """How much longer than looking the pause after it is, so that a client in a loop leaves others their time."""
 _LONGEST_REST_S: Final = 0.25
+
+_NEWS: Final = frozenset((Kind.WITNESS, Kind.RESET))
+"""What may change how a rehearsal stands."""
 
 
 class Conductor:
@@ -62,6 +67,7 @@ class Conductor:
         }
         self._parts: dict[str, Part] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._one_report = asyncio.Lock()
         self._news = asyncio.Event()
         self._last_heard: int | None = None
         self._progress = Progress(
@@ -79,19 +85,25 @@ class Conductor:
         document = await self._documents.document(DOCUMENT)
         if document is None:
             return
-        for kept in _read(document.content):
-            part = Part(kept, version=document.version, unseen=True)
-            attempt = part.rehearsal.current
-            if attempt is None:
-                await self._progress.enable(part)
-            if not part.rehearsal.attempts:  # it was stopped before the first stage was set up
-                continue
-            self._parts[part.mailbox] = part
-            self.rehearsing.add(part.mailbox)
-            if attempt is not None and attempt.case not in self.cases:
-                await self._progress.end(part, attempt)
-            elif attempt is not None:
-                part.heard += (await self._traffic.of(part.mailbox, attempt.steps_at[0]))[-MOST_WATCHED:]
+        every = _read(document.content)
+        for kept in every:
+            self._parts[kept.rehearsal.mailbox] = Part(kept, version=document.version, unseen=True)
+            self.rehearsing.add(kept.rehearsal.mailbox)
+        for part in list(self._parts.values()):
+            await self._take_up(part)
+        if tuple(part.kept for part in self._parts.values()) != every:
+            await self._progress.save()
+
+    async def _take_up(self, part: Part) -> None:
+        attempt = part.rehearsal.current
+        if attempt is None:
+            await (self._progress.put_back(part) if part.kept.staging else self._progress.enable(part))
+        elif attempt.case not in self.cases:
+            await self._progress.end(part, attempt)
+        else:
+            part.heard += (await self._traffic.of(part.mailbox, attempt.steps_at[0]))[-MOST_WATCHED:]
+        if not part.rehearsal.attempts:  # it was stopped before the first stage was set up
+            self._forget(part.mailbox)
 
     def heard(self, entry: Entry) -> None:
         """Take note of a request that has ended."""
@@ -164,6 +176,7 @@ class Conductor:
                 part.kept = replace(part.kept, rehearsal=before[0], after=before[1])
                 if not known:
                     self._forget(mailbox_id)
+                await self._progress.keep(part)
                 raise
             return await self.state(mailbox_id)
 
@@ -254,7 +267,7 @@ class Conductor:
         Raises:
             NotRehearsing: the mailbox has none, or none any more.
         """
-        with contextlib.suppress(TimeoutError), self._events.watch() as news:
+        with contextlib.suppress(TimeoutError), self._events.watch(kinds=_NEWS) as news:
             async with asyncio.timeout(timeout.total_seconds()):
                 while self._part(mailbox_id).version == known and await news.next() is not None:
                     pass
@@ -283,38 +296,42 @@ class Conductor:
         Raises:
             CannotRehearse: one of them does not exist.
         """
+        # Only now, as most simulators are asked for none, and every start would take the longer.
+        from mesh_sim.witness.report import report_of  # noqa: PLC0415
+
         chosen = {self._case(case_id).id for case_id in cases} or self.cases.keys()
-        rehearsal, entries, oldest_kept = await self.seen(mailbox_id)
-        return await asyncio.to_thread(  # days of traffic take a while to judge
-            report_of,
-            mailbox_id,
-            rehearsal,
-            entries,
-            real_now(),
-            version("mesh-sim"),
-            oldest_kept,
-            cases=[case for case in self.cases.values() if case.id in chosen],
-        )
+        async with self._one_report:  # it may take all of the journal into memory
+            rehearsal, entries, oldest_kept = await self.seen(mailbox_id)
+            return await asyncio.to_thread(  # days of traffic take a while to judge
+                report_of,
+                mailbox_id,
+                rehearsal,
+                entries,
+                real_now(),
+                version("mesh-sim"),
+                oldest_kept,
+                cases=[case for case in self.cases.values() if case.id in chosen],
+            )
 
-    async def interrupt(self) -> None:
-        """End every case that is under way: what was set up for it goes."""
-        async with self._one_at_a_time:
-            for part in self._parts.values():
-                if (attempt := part.rehearsal.current) is not None:
-                    await self._progress.end(part, attempt)
+    @contextlib.asynccontextmanager
+    async def interrupted(self, *, forget: bool = False) -> AsyncIterator[None]:
+        """End every case that is under way, and let none begin until the context is left.
 
-    async def forget(self) -> None:
-        """End every case that is under way, and forget every rehearsal.
+        With ``forget`` every rehearsal is forgotten as well.
 
         Raises:
             StorageFailed: it could not be kept that there are none.
         """
-        await self.interrupt()
         async with self._one_at_a_time:
-            for mailbox_id in list(self._parts):
-                self._forget(mailbox_id)
-            self._traffic.forget()
-            await self._progress.save()
+            for part in self._parts.values():
+                if (attempt := part.rehearsal.current) is not None:
+                    await self._progress.end(part, attempt)
+            if forget:
+                for mailbox_id in list(self._parts):
+                    self._forget(mailbox_id)
+                self._traffic.forget()
+                await self._progress.save()
+            yield
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -368,5 +385,8 @@ def _read(content: str) -> tuple[Kept, ...]:
     try:
         return read(content)
     except ValueError:
-        log.warning("the rehearsals of another version of mesh-sim cannot be read; they are forgotten")
+        log.warning(
+            "the rehearsals of another version of mesh-sim cannot be read; they are forgotten, and a mailbox "
+            "that one of them disabled stays so until mesh-sim mailbox enable"
+        )
         return ()

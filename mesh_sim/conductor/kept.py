@@ -18,6 +18,8 @@ class Kept:
     rehearsal: Rehearsal
     disabled: bool = False
     """Whether the rehearsal has disabled the mailbox, and has to enable it again."""
+    staging: bool = False
+    """Whether the first step of an attempt is being set up: what there is of it has to go again."""
     after: int | None = None
     """The number of the last request, anybody's, before it began; None until there is one after it."""
 

@@ -30,6 +30,8 @@ class Part:
     """Whether something was heard that nobody has looked at."""
     done_at: datetime | None = None
     """When the current step was done."""
+    enable_at: datetime | None = None
+    """When to try again to enable the mailbox; None unless that has failed."""
 
     @property
     def rehearsal(self) -> Rehearsal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mesh_sim.clock import real_now
@@ -17,13 +17,15 @@ from mesh_sim.conductor.traffic import trace_of
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.shared import Documents
-from mesh_sim.witness.cases.base import Case, Disabled, Step
+from mesh_sim.witness.cases.base import Case, Disabled, Step, Waiting
 from mesh_sim.witness.rehearsal import Attempt
 
 log = logging.getLogger("mesh_sim.witness")
 
 DOCUMENT: Final = "witness"
 """Under which name rehearsals are kept."""
+
+_TRY_AGAIN_AFTER: Final = timedelta(seconds=1)
 
 
 class Progress:
@@ -51,6 +53,7 @@ class Progress:
         """Go on if the current step is done, and has settled."""
         attempt = part.rehearsal.current
         if attempt is None:
+            await self._enable_at_last(part)
             return
         if part.done_at is None and part.unseen:
             part.unseen = False
@@ -62,9 +65,11 @@ class Progress:
             await self.go_on(part, attempt)
 
     def due(self, part: Part) -> datetime | None:
-        """When to go on with what is done; None where nothing is."""
+        """When to go on with what is done, or to put back what could not be; None where nothing is."""
         attempt = part.rehearsal.current
-        if attempt is None or part.done_at is None:
+        if attempt is None:
+            return part.enable_at
+        if part.done_at is None:
             return None
         return part.done_at + self._step(attempt).settle
 
@@ -89,27 +94,33 @@ class Progress:
             await self.end(part, attempt)
 
     async def set_up(self, part: Part, attempt: Attempt) -> None:
-        """Set the attempt's next step up; where that fails, put back what was done of it.
+        """Set the attempt's next step up; where that fails, put back what was done of the first.
+
+        What was done of a further one goes when the attempt ends, or is done again after a restart.
 
         Raises:
             StageTaken: the clock cannot be moved that far.
             StorageFailed: it could not be kept.
         """
         case = self._cases[attempt.case]
-        if not attempt.steps_at:
+        first = not attempt.steps_at
+        if first:
             part.heard.clear()
         sent = [entry.message_id for entry in part.heard if entry.operation == "send" and entry.whole]
         staging = Staging(part.mailbox, case, attempt, sent)
-        disables = any(isinstance(prop, Disabled) for prop in case.steps[len(attempt.steps_at)].props)
+        props = {type(prop) for prop in case.steps[len(attempt.steps_at)].props}
         try:
-            if disables and self._stagehand.is_active(part.mailbox):
-                # Kept before it is done: a simulator that is killed in between must know to enable it again.
-                part.kept = replace(part.kept, disabled=True)
+            disables = Disabled in props and self._stagehand.is_active(part.mailbox)
+            if disables or Waiting in props:
+                # Kept before it is done: a simulator that is killed in between must know what to put back.
+                part.kept = replace(part.kept, disabled=disables or part.kept.disabled, staging=first)
                 await self.save()
             ready = await self._stagehand.set_up(staging)
         except BaseException:
-            await self._put_back(part, staging.attempt)
+            if first:
+                await self.put_back(part)
             raise
+        part.kept = replace(part.kept, staging=False)
         part.done_at = None
         part.have(ready)
         part.unseen = True
@@ -120,36 +131,45 @@ class Progress:
     async def end(self, part: Part, attempt: Attempt) -> None:
         """End an attempt as it is, and put its stage back."""
         ended = replace(attempt, ended_at=real_now())
-        await self._put_back(part, attempt)
+        await self.put_back(part, attempt.report_id)
         part.done_at = None
         part.have(ended)
         await self.keep(part)
         self._publish(part, ended, "ended")
 
-    async def _put_back(self, part: Part, attempt: Attempt) -> None:
+    async def put_back(self, part: Part, report_id: str = "") -> None:
+        """Put a stage back, as far as the storage lets it be."""
         await self.enable(part)
         try:
-            await self._stagehand.clear(part.mailbox, attempt)
+            await self._stagehand.clear(part.mailbox, report_id)
         except StorageFailed as error:
             log.error(  # noqa: TRY400 - not the code's fault
-                "messages of case %s may be left in the inbox of %s: %s", attempt.case, part.mailbox, error
+                "messages of the rehearsal may be left in the inbox of %s: %s", part.mailbox, error
             )
+        else:
+            part.kept = replace(part.kept, staging=False)
 
     async def enable(self, part: Part) -> None:
-        """Have a mailbox take part again that the rehearsal disabled; it is tried again at the next step."""
+        """Have a mailbox take part again that the rehearsal disabled; where that fails, it is tried again."""
         if not part.kept.disabled:
             return
+        failed_before, part.enable_at = part.enable_at is not None, None
         try:
             await self._stagehand.enable(part.mailbox)
         except StorageFailed as error:
-            log.error(  # noqa: TRY400 - not the code's fault
-                "mailbox %s stays disabled: %s; enable it with mesh-sim mailbox enable %s",
-                part.mailbox,
-                error,
-                part.mailbox,
-            )
+            part.enable_at = real_now() + _TRY_AGAIN_AFTER
+            if not failed_before:
+                log.error(  # noqa: TRY400 - not the code's fault
+                    "mailbox %s stays disabled until it can be kept that it is not: %s", part.mailbox, error
+                )
         else:
             part.kept = replace(part.kept, disabled=False)
+
+    async def _enable_at_last(self, part: Part) -> None:
+        if part.enable_at is not None and real_now() >= part.enable_at:
+            await self.enable(part)
+            if not part.kept.disabled:
+                await self.keep(part)
 
     # -- keeping -------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from mesh_sim.mailboxes import MailboxExists, MailboxRegister, UnknownMailbox
 from mesh_sim.timekeeper import TimeKeeper
 from mesh_sim.witness.cases.base import Case, Disabled, Expiry, NoSuchMessage, Prop, SendTo, Waiting
 from mesh_sim.witness.originals import blocks, original
-from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, WORKFLOW, Attempt
+from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, NOBODY, WORKFLOW, Attempt
 
 _PARTNERS: Final = {COUNTERPART: "Witness test: counterpart", DORMANT: "Witness test: dormant"}
 _AT_ONCE: Final = 500
@@ -91,7 +91,7 @@ class Stagehand:
         """Set the attempt's next step up; what fails half-way is for :meth:`clear` to put back.
 
         Raises:
-            StageTaken: the clock cannot be moved that far.
+            StageTaken: the clock cannot be moved that far, or a mailbox is not as the case needs it.
             StorageFailed: it could not be kept.
         """
         for mailbox_id, name in _PARTNERS.items():
@@ -107,14 +107,14 @@ class Stagehand:
         with contextlib.suppress(UnknownMailbox):
             await self._mailboxes.change(mailbox_id, {"active": True})
 
-    async def clear(self, mailbox_id: str, attempt: Attempt) -> None:
+    async def clear(self, mailbox_id: str, report_id: str) -> None:
         """Take out of the inboxes what an attempt leaves there, so that the next case begins without it."""
         await self._take_out(Wanted(sender=COUNTERPART, recipient=mailbox_id))
         for partner in _PARTNERS:
             await self._take_out(Wanted(sender=mailbox_id, recipient=partner))
-        if attempt.report_id:
+        if report_id:
             with contextlib.suppress(NotFound):
-                report = await self._desk.message(attempt.report_id)
+                report = await self._desk.message(report_id)
                 if report.waiting:
                     await self._desk.set_status(report.message_id, Status.ACKNOWLEDGED)
 
@@ -160,10 +160,25 @@ class Stagehand:
         return chunks
 
     async def _name_recipient(self, staging: Staging, prop: SendTo) -> None:
+        self._check_recipient(prop.mailbox)
         file = staging.attempt.original
         if prop.size is not None:
             file = await asyncio.to_thread(original, staging.case.id, prop.size)
         staging.attempt = replace(staging.attempt, recipient=prop.mailbox, original=file)
+
+    def _check_recipient(self, mailbox_id: str) -> None:
+        # Both may come from the settings; what the client then meets would be held against it.
+        if mailbox_id == NOBODY:
+            if self._directory.mailbox(mailbox_id) is not None:
+                raise StageTaken(
+                    f"the case needs an id that no mailbox has, and there is a mailbox {mailbox_id}; take it "
+                    "out of the mailboxes file or the scenario"
+                )
+        elif not self.is_active(mailbox_id):
+            raise StageTaken(
+                f"mailbox {mailbox_id}, which the case needs, is disabled; enable it with mesh-sim mailbox "
+                f"enable {mailbox_id}"
+            )
 
     async def _name_no_message(self, staging: Staging, _prop: NoSuchMessage) -> None:
         message_id = new_message_id(self.time.now())
@@ -177,11 +192,21 @@ class Stagehand:
         # The counterpart has collected by then: of what it had not, the client would get reports as well.
         await self._take_out(Wanted(recipient=COUNTERPART))
         staging.show()
+        await self._advance(timedelta())
+        # A simulator that was stopped amid this has moved the clock already. Twice, and the report would be
+        # given up as well.
+        report_id = await self._report_on(staging.sent)
+        if not report_id:
+            await self._advance(self._inbox_expiry + _A_SECOND)
+            report_id = await self._report_on(staging.sent)
+        staging.attempt = replace(staging.attempt, report_id=report_id)
+
+    async def _advance(self, by: timedelta) -> None:
+        """Move the clock; what is due by then, if only since the simulator was started, has happened."""
         try:
-            await self.time.advance(self._inbox_expiry + _A_SECOND)
+            await self.time.advance(by)
         except ValueError as error:
             raise StageTaken(f"the case needs simulated time to pass, but {error}") from error
-        staging.attempt = replace(staging.attempt, report_id=await self._report_on(staging.sent))
 
     async def _report_on(self, sent: Sequence[str]) -> str:
         for message_id in sent:

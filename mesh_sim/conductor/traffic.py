@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Final
 
@@ -27,17 +27,19 @@ class Traffic:
         """Make one; ``most``: how many entries the journal keeps."""
         self._journal = journal
         self._most = most
+        self._judging = asyncio.Lock()
         self._outcomes: dict[Attempt, Outcome] = {}
 
     async def of(self, mailbox_id: str, since: datetime | None) -> tuple[Entry, ...]:
         """Give the requests of a mailbox, in the order in which they began."""
         wanted = JournalFilter(mailbox=mailbox_id, since=since, limit=self._most, oldest_first=True)
-        return in_order(await self._journal.entries(wanted))
+        return await asyncio.to_thread(in_order, await self._journal.entries(wanted))
 
     async def of_rehearsal(self, rehearsal: Rehearsal) -> tuple[Entry, ...]:
         """Give the requests since a rehearsal began, and the handshake before it that still counts."""
         begun_at = rehearsal.begun_at
-        return counted(await self.of(rehearsal.mailbox, begun_at - HANDSHAKE_LASTS), begun_at)
+        entries = await self.of(rehearsal.mailbox, begun_at - HANDSHAKE_LASTS)
+        return await asyncio.to_thread(counted, entries, begun_at)
 
     async def oldest_kept(self, kept: Kept, last_heard: int | None) -> datetime | None:
         """Give the time from which on the journal is whole; None where it lost nothing of a rehearsal."""
@@ -48,24 +50,35 @@ class Traffic:
             return oldest[0].at if oldest[0].number > kept.after + 1 else None
         return real_now() if (last_heard or 0) > kept.after else None
 
-    async def outcomes(self, rehearsal: Rehearsal, cases: dict[str, Case]) -> tuple[Outcome | None, ...]:
+    async def outcomes(self, rehearsal: Rehearsal, cases: Mapping[str, Case]) -> tuple[Outcome | None, ...]:
         """Judge each attempt; None for the one that is under way, or of a case that is none any more."""
         ended = {attempt for attempt in rehearsal.attempts if attempt.ended_at and attempt.case in cases}
-        outcomes = {attempt: self._outcomes[attempt] for attempt in ended & self._outcomes.keys()}
-        if missing := ended - outcomes.keys():
-            entries = await self.of_rehearsal(rehearsal)
-
-            def judged() -> dict[Attempt, Outcome]:
-                return {
-                    attempt: judge(cases[attempt.case], trace_of(rehearsal, attempt, entries)).outcome
-                    for attempt in missing
-                }
-
-            outcomes |= await asyncio.to_thread(judged)
-            if len(self._outcomes) > _MOST_OUTCOMES:
-                self._outcomes.clear()
-            self._outcomes |= outcomes
+        outcomes = self._known(ended)
+        if ended - outcomes.keys():
+            async with self._judging:  # whoever asks at the same moment, as many may, waits and has it too
+                outcomes = self._known(ended)
+                if missing := ended - outcomes.keys():
+                    outcomes |= await self._judged(rehearsal, missing, cases)
+                    if len(self._outcomes) > _MOST_OUTCOMES:
+                        self._outcomes.clear()
+                    self._outcomes |= outcomes
         return tuple(outcomes.get(attempt) for attempt in rehearsal.attempts)
+
+    def _known(self, attempts: Set[Attempt]) -> dict[Attempt, Outcome]:
+        return {attempt: self._outcomes[attempt] for attempt in attempts & self._outcomes.keys()}
+
+    async def _judged(
+        self, rehearsal: Rehearsal, attempts: Set[Attempt], cases: Mapping[str, Case]
+    ) -> dict[Attempt, Outcome]:
+        entries = await self.of_rehearsal(rehearsal)
+
+        def judged() -> dict[Attempt, Outcome]:
+            return {
+                attempt: judge(cases[attempt.case], trace_of(rehearsal, attempt, entries)).outcome
+                for attempt in attempts
+            }
+
+        return await asyncio.to_thread(judged)
 
     async def last_body(self, mailbox_id: str, attempt: Attempt) -> Original | None:
         """Give the last body that arrived in an attempt, whole and its chunks in order; None for none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -49,7 +49,8 @@ class Event:
 class Subscription:
     """One watcher's events, in order, until the simulator stops or the watcher falls too far behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Collection[Kind] = tuple(Kind)) -> None:
+        self._kinds = kinds
         self._waiting: deque[Event] = deque()
         self._news = asyncio.Event()
         self.ended = False
@@ -65,6 +66,8 @@ class Subscription:
 
     def put(self, event: Event) -> None:
         """Hand over an event; a watcher that does not keep up gets no more."""
+        if event.kind not in self._kinds:
+            return
         if len(self._waiting) == KEPT:
             self.end()
         elif not self.ended:
@@ -114,9 +117,14 @@ class Events:
         )
 
     @contextlib.contextmanager
-    def watch(self, after: int | None = None) -> Iterator[Subscription]:
-        """Watch from now on; with ``after``, first get what is kept of the events since that number."""
-        subscription = Subscription()
+    def watch(
+        self, after: int | None = None, *, kinds: Collection[Kind] = tuple(Kind)
+    ) -> Iterator[Subscription]:
+        """Watch from now on; with ``after``, first get what is kept of the events since that number.
+
+        Whoever names ``kinds`` is not woken by others, such as each request.
+        """
+        subscription = Subscription(kinds)
         if after is not None:
             for event in self._kept:
                 if event.number > after:

@@ -14,6 +14,9 @@ from mesh_sim.gzip import Decompressor, GzipError
 MOST_REASSEMBLIES: Final = 100
 """So many messages are followed from chunk to chunk at a time; the oldest gives way to a further one."""
 
+MOST_BYTES: Final = 10_000_000_000
+"""No longer body is followed: what gzip makes of 100 MB takes minutes at worst, and its sender waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -26,29 +29,29 @@ class Digest:
 class RunningDigest:
     """The digest of what has come so far."""
 
-    __slots__ = ("_md5", "_size", "follows")
+    __slots__ = ("_md5", "follows", "size")
 
     def __init__(self) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._size = 0
+        self.size = 0
         self.follows: RunningDigest | None = None
         """What this one was before more came."""
 
     def add(self, data: bytes) -> None:
         """Go on with these bytes."""
         self._md5.update(data)
-        self._size += len(data)
+        self.size += len(data)
 
     def further(self) -> RunningDigest:
         """Give one that goes on from here, while this one stays as it is."""
         further = RunningDigest()
-        further._md5, further._size = self._md5.copy(), self._size
+        further._md5, further.size = self._md5.copy(), self.size
         further.follows = self
         return further
 
     def so_far(self) -> Digest:
         """Give the digest of everything until now."""
-        return Digest(self._size, self._md5.hexdigest())
+        return Digest(self.size, self._md5.hexdigest())
 
 
 class PayloadDigest:
@@ -57,15 +60,19 @@ class PayloadDigest:
     Args:
         gzip: the body is gzip by itself, as each chunk of a compressed message is (mesh-api.md section 8).
         whole: the digest of the message that the body is part of; it goes on with the same bytes.
+        most: from how many bytes on there is none.
     """
 
-    def __init__(self, *, gzip: bool = False, whole: RunningDigest | None = None) -> None:
+    def __init__(
+        self, *, gzip: bool = False, whole: RunningDigest | None = None, most: int = MOST_BYTES
+    ) -> None:
+        self._most = most
         self._decompressor = Decompressor() if gzip else None
         self._body = RunningDigest()
         self._broken = False
         self.whole = whole
         self.digest: Digest | None = None
-        """None until the body has ended, and where it is not the gzip that it should be."""
+        """None until the body has ended, and where it is too long or not the gzip that it should be."""
 
     def feed(self, block: bytes) -> None:
         """Go on with the next block, in the order in which they travel."""
@@ -76,7 +83,8 @@ class PayloadDigest:
             return
         try:
             for plain in self._decompressor.feed(block):
-                self._add(plain)
+                if not self._add(plain):
+                    return
         except GzipError:
             self._broken = True
 
@@ -87,15 +95,19 @@ class PayloadDigest:
         if self._decompressor is not None:
             try:
                 for plain in self._decompressor.finish():
-                    self._add(plain)
+                    if not self._add(plain):
+                        return
             except GzipError:
                 return
         self.digest = self._body.so_far()
 
-    def _add(self, plain: bytes) -> None:
+    def _add(self, plain: bytes) -> bool:
+        """Go on with plain bytes; tell whether more may follow."""
         self._body.add(plain)
         if self.whole is not None:
             self.whole.add(plain)
+        self._broken = self._body.size > self._most
+        return not self._broken
 
 
 class Reassembly:

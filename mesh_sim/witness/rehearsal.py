@@ -77,7 +77,8 @@ class Rehearsal:
     @property
     def current(self) -> Attempt | None:
         """The attempt that is under way."""
-        return next((attempt for attempt in self.attempts if attempt.ended_at is None), None)
+        latest = self.attempts[-1] if self.attempts else None  # only the latest can be
+        return latest if latest is not None and latest.ended_at is None else None
 
     @property
     def stagings(self) -> tuple[datetime, ...]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from mesh_sim.conductor.errors import StageTaken
 from mesh_sim.conductor.kept import Kept
 from mesh_sim.conductor.part import MOST_WATCHED, Part
 from mesh_sim.conductor.state import State
+from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.witness.cases.base import (
     Action,
@@ -35,7 +36,7 @@ from mesh_sim.witness.cases.base import (
     Step,
     Waiting,
 )
-from mesh_sim.witness.journal import Entry
+from mesh_sim.witness.journal import Entry, JournalFilter
 from mesh_sim.witness.originals import blocks
 from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, NOBODY, WORKFLOW, Attempt, Rehearsal
 from mesh_sim.witness.trace import Trace
@@ -229,6 +230,20 @@ async def test_a_message_that_nobody_collected_is_gone(simulator: Simulator) -> 
     caller = simulator.caller()
     assert await caller.inbox() == []
     assert (await caller.get(f"inbox/{state.cue.message_id}")).status == 410
+
+
+async def test_a_recipient_that_is_not_as_the_case_needs_it(simulator: Simulator) -> None:
+    """A mailbox with the id that none may have, or a disabled counterpart, is named; nothing is set up."""
+    conductor, mailboxes = simulator.server.conductor, simulator.server.core.mailboxes
+    await conductor.start(BOX, "702")
+    await mailboxes.create(Mailbox(NOBODY, "somebody", "password"))
+    with pytest.raises(StageTaken, match=f"there is a mailbox {NOBODY}"):
+        await conductor.start(BOX, "702")
+    await mailboxes.change(COUNTERPART, {"active": False})
+    with pytest.raises(StageTaken, match=f"{COUNTERPART}, which the case needs, is disabled"):
+        await conductor.start(BOX, "201")
+    await mailboxes.change(COUNTERPART, {"active": True})
+    await conductor.start(BOX, "201")
 
 
 # -- from step to step -----------------------------------------------------------------------------------
@@ -438,6 +453,54 @@ async def test_a_mailbox_is_not_left_disabled(make_simulator: MakeSimulator, tmp
     assert BOX not in simulator.server.conductor.rehearsing
 
 
+async def test_a_stage_that_was_set_up_half_way_is_put_back(
+    make_simulator: MakeSimulator, tmp_path: Path
+) -> None:
+    """What waits in an inbox of an attempt that was never kept goes when the simulator starts."""
+    simulator = await make_simulator(data=tmp_path)
+    await simulator.server.conductor.start(BOX, stage(simulator, step(Waiting(count=3))))
+    assert len(await simulator.caller().inbox()) == 3
+
+    def killed_before_it_was_staged(content: str) -> str:
+        (kept,) = json.loads(content)
+        assert kept["staging"] is False
+        kept["rehearsal"]["attempts"], kept["staging"] = [], True
+        return json.dumps([kept])
+
+    await simulator.server.core.documents.change("witness", killed_before_it_was_staged)
+    await simulator.stop()
+    simulator = await make_simulator(data=tmp_path)
+    assert await simulator.caller().inbox() == []
+    document = await simulator.server.core.documents.document("witness")
+    assert document is not None
+    assert document.content == "[]"
+
+
+async def test_five_days_pass_once_however_often_the_simulator_is_killed(
+    make_simulator: MakeSimulator, tmp_path: Path
+) -> None:
+    """Where the clock was moved and the message expired, a restart finds the report, and moves it no more."""
+    simulator = await make_simulator(data=tmp_path)
+    await simulator.server.conductor.start(BOX, "703")
+    await simulator.caller().sent(to=DORMANT, workflow=WORKFLOW)
+    second = lambda state: state.cue is not None and state.cue.step == 1  # noqa: E731
+    report_id = (await until(simulator, second)).cue.message_id
+
+    def killed_before_it_was_kept(content: str) -> str:
+        (kept,) = json.loads(content)
+        (attempt,) = kept["rehearsal"]["attempts"]
+        attempt["steps_at"].pop()
+        attempt["report_id"] = ""
+        return json.dumps([kept])
+
+    await simulator.server.core.documents.change("witness", killed_before_it_was_kept)
+    await simulator.stop()
+    simulator = await make_simulator(data=tmp_path)
+    assert (await until(simulator, second)).cue.message_id == report_id
+    assert simulator.clock.offset == timedelta(days=5, seconds=1)
+    assert await simulator.caller().inbox() == [report_id]
+
+
 async def test_what_another_version_kept_stops_no_start(
     make_simulator: MakeSimulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,6 +533,18 @@ async def test_a_reset_of_everything_forgets_rehearsals(simulator: Simulator) ->
     assert document.content == "[]"
 
 
+async def test_no_case_begins_amid_a_reset(simulator: Simulator) -> None:
+    """A start that comes while the simulator is reset waits for it, and its stage stays."""
+    conductor = simulator.server.conductor
+    async with conductor.interrupted(forget=True):
+        starting = asyncio.create_task(conductor.start(BOX, "401"))
+        done, _ = await asyncio.wait((starting,), timeout=0.2)
+        assert not done
+        await simulator.server.core.desk.reset()
+    (attempt,) = (await starting).rehearsal.attempts
+    assert await simulator.caller().inbox() == list(attempt.message_ids)
+
+
 # -- the journal -----------------------------------------------------------------------------------------
 
 
@@ -488,6 +563,26 @@ async def test_what_the_journal_lost_is_known(simulator: Simulator) -> None:
     await caller.get("count")
     _, (entry,), lost = await conductor.seen(BOX)
     assert (entry.operation, entry.at) == ("count", lost)
+
+
+async def test_an_attempt_is_judged_once_however_many_wait_for_it(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who wait for a case's end have its outcome of one reading of the journal."""
+    conductor, journal = simulator.server.conductor, simulator.server.journal
+    state = await conductor.start(BOX, stage(simulator, step(done=met("list"))))
+    waiting = [asyncio.create_task(conductor.changed(BOX, state.version, PATIENCE)) for _ in range(20)]
+    readings, entries = [], journal.entries
+
+    async def counted(wanted: JournalFilter) -> Sequence[Entry]:
+        readings.append(wanted)
+        return await entries(wanted)
+
+    monkeypatch.setattr(journal, "entries", counted)
+    await conductor.stop(BOX)
+    for told in await asyncio.gather(*waiting):
+        assert told.outcomes != (None,)
+    assert len(readings) == 1
 
 
 async def test_without_a_rehearsal_all_of_the_traffic_is_seen(simulator: Simulator) -> None:

@@ -270,6 +270,33 @@ async def test_an_answer_without_room(tmp_path: Path, records: int, others: int,
     check_folder(data)
 
 
+@limits_others
+async def test_a_mailbox_that_cannot_be_enabled_again(tmp_path: Path) -> None:
+    """What a rehearsal has disabled is let in once there is room again, and without it no case is begun."""
+    async with started(tmp_path) as server, Caller(server.url, "X26ABC1") as caller:
+        data = tmp_path / "data"
+        wish = {"mailbox": "X26ABC1", "case": "701"}
+        assert (await control(server.url, "POST", "/admin/witness", wish)).status == 201
+        assert (await caller.get("inbox")).status == 403
+        fill(server, (data / "mesh-sim.db-wal").stat().st_size)
+        finish = {"mailbox": "X26ABC1", "step": 0, "exit_status": 1}
+        answer = await control(server.url, "POST", "/admin/witness/finish", finish)
+        assert (answer.status, answer.json()["current"]) == (200, None)
+        assert (await caller.get("inbox")).status == 403
+        assert "mailbox X26ABC1 stays disabled until" in (tmp_path / "log").read_text()
+        for case in ("601", "501"):
+            answer = await control(server.url, "POST", "/admin/witness", wish | {"case": case})
+            assert answer.status == 503, case
+        assert payload_files(data) == []
+
+        make_room(server)
+        while (await caller.get("inbox")).status == 403:  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+        assert await caller.inbox() == []
+        assert await server.stop() == 0
+    check_folder(data)
+
+
 async def test_a_disk_without_any_room(tmp_path: Path) -> None:
     """A whole disk fills under load: all that was answered 202 is kept, every 503 is good again with room."""
     data = tmp_path / "data"

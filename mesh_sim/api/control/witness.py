@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiohttp import web
 from pydantic import Field
@@ -24,7 +24,9 @@ from mesh_sim.wishes.base import Wish
 from mesh_sim.wishes.mailboxes import MailboxId
 from mesh_sim.wishes.witness import CompareWish, FinishWish, StartWish
 from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, Original
-from mesh_sim.witness.report import Report, as_html, as_json, as_junit
+
+if TYPE_CHECKING:
+    from mesh_sim.witness.report import Report
 
 PAGE: Final = NO_PAGE | {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -128,20 +130,28 @@ async def show_report(request: web.Request) -> web.Response:
         report = await request.app[CONDUCTOR].report(query.mailbox, cases)
     if query.format == "html":
         request[POLICY] = PAGE
-    write, content_type = _FORMS[query.format]
-    body = await asyncio.to_thread(write, report)
+    body = await asyncio.to_thread(_written, report, query.format)
     charset = None if query.format == "json" else "utf-8"
-    return web.Response(body=body, content_type=content_type, charset=charset)
+    return web.Response(body=body, content_type=_CONTENT_TYPES[query.format], charset=charset)
 
 
 # -- forms -------------------------------------------------------------------------------------------
 
 
-_FORMS: Final[dict[str, tuple[Callable[[Report], bytes], str]]] = {
-    "json": (lambda report: json_bytes(as_json(report)), "application/json"),
-    "junit": (as_junit, "application/xml"),
-    "html": (lambda report: as_html(report).encode(), "text/html"),
-}
+_CONTENT_TYPES: Final = {"json": "application/json", "junit": "application/xml", "html": "text/html"}
+
+
+def _written(report: Report, form: str) -> bytes:
+    # Only now, as most simulators are asked for no report, and every start would take the longer.
+    from mesh_sim.witness.report import as_html, as_json, as_junit  # noqa: PLC0415
+
+    match form:
+        case "junit":
+            return as_junit(report)
+        case "html":
+            return as_html(report).encode()
+        case _:
+            return json_bytes(as_json(report))
 
 
 @contextmanager

@@ -50,6 +50,21 @@ def test_gzip_has_the_digest_of_what_is_in_it(members: list[bytes], cuts: list[i
     assert passed(body, cuts, gzip=True) == of(b"".join(members))
 
 
+def test_a_bomb_is_followed_only_so_far() -> None:
+    """A body that becomes too long has no digest, and no more of it is decompressed."""
+    for most, found in ((5_000_000, of(bytes(5_000_000))), (4_999_999, None)):
+        whole = RunningDigest()
+        digest = PayloadDigest(gzip=True, whole=whole, most=most)
+        digest.feed(gzip.compress(bytes(5_000_000)))
+        digest.end()
+        assert digest.digest == found
+    digest = PayloadDigest(gzip=True, most=1_000_000, whole=(whole := RunningDigest()))
+    for _ in range(3):
+        digest.feed(gzip.compress(bytes(5_000_000)))
+    digest.end()
+    assert whole.so_far().size <= 3_000_000
+
+
 @given(payload=payloads, cuts=cuts, left=st.integers(0, 10_000))
 def test_gzip_cut_short_has_none(payload: bytes, cuts: list[int], left: int) -> None:
     """A gzip body that lacks its end, even all of it, has no digest."""
