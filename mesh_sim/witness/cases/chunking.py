@@ -13,8 +13,15 @@ from mesh_sim.witness.cases.receiving import (
     LISTED_FIRST,
     WRITTEN_UNALTERED,
 )
-from mesh_sim.witness.cases.selections import SENDS, excused
-from mesh_sim.witness.cases.sending import ARRIVED_UNALTERED, CHECKED_AFTER, SENT, sent, sent_and_checked
+from mesh_sim.witness.cases.selections import excused
+from mesh_sim.witness.cases.sending import (
+    ARRIVED_UNALTERED,
+    CHECKED_AFTER,
+    SENT,
+    of_case,
+    sent,
+    sent_and_checked,
+)
 from mesh_sim.witness.rehearsal import COUNTERPART
 from mesh_sim.witness.trace import Trace
 
@@ -30,7 +37,7 @@ _RANGE: Final = "Mex-Chunk-Range"
 
 def _numbered(trace: Trace) -> Breach | None:
     for entry in trace.within:
-        if entry.operation in SENDS and not excused(entry) and _RANGE not in entry.details.headers:
+        if of_case(trace, entry) and not excused(entry) and _RANGE not in entry.details.headers:
             return Breach(f"a part was sent without {_RANGE}", entry)
     message = sent(trace)
     if message is not None and message.total == 1:
@@ -51,7 +58,7 @@ def _final_part_last(trace: Trace) -> Breach | None:
 
 def _large(trace: Trace) -> Breach | None:
     message = sent(trace)
-    if message is None or not message.measured or message.size > LARGE:
+    if message is None or not message.measured or message.not_gzip is not None or message.size > LARGE:
         return None
     return Breach(f"it has {message.size:,} bytes", message.latest)
 
@@ -79,7 +86,11 @@ _LARGE: Final = Rule(
     "Send the file that the case names, or one of your own of more than 200 MB before compression.",
 )
 
-_ARRIVED_UNALTERED: Final = Rule(ARRIVED_UNALTERED.expected, _arrived_unaltered, ARRIVED_UNALTERED.fix)
+_ARRIVED_UNALTERED: Final = Rule(
+    ARRIVED_UNALTERED.expected,
+    _arrived_unaltered,
+    f"{ARRIVED_UNALTERED.fix} Where you compress, split the file first and compress each part by itself.",
+)
 
 CASES: Final[tuple[Case, ...]] = (
     Case(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mesh_sim.witness.cases.base import Breach, Case, Rule
-from mesh_sim.witness.cases.common import answer_of
-from mesh_sim.witness.cases.selections import excused, few
+from mesh_sim.witness.cases.common import answer_of, tried
+from mesh_sim.witness.cases.selections import DOWNLOADS, excused, few
 from mesh_sim.witness.journal import Entry
 from mesh_sim.witness.trace import Trace, first
 
@@ -14,6 +15,10 @@ _ASTRAY: Final = "-"
 """The operation of a request for a path or method that there is not."""
 _OF_MESSAGES: Final = ("download", "download-chunk", "head", "acknowledge", "track", "send-chunk")
 """The operations that name a message: of a malformed id, the journal notes none."""
+_MALFORMED: Final = (400, 406, 413, 422)
+"""How a header, parameter or body is refused that the API has no place for (mesh-api.md sections 12 and 13).
+The catalogue names 400; a chunk beyond the total, a body above 100 MB, an unknown encoding come to the same.
+"""
 
 # -- 801: at most one thread a mailbox -------------------------------------------------------------------
 
@@ -42,21 +47,30 @@ def _overlapping(trace: Trace) -> tuple[Entry, ...]:
 
 
 def _is_malformed(entry: Entry) -> bool:
-    return entry.status == 400 and not excused(entry)
+    return entry.status in _MALFORMED and not excused(entry)
 
 
 def _is_astray(entry: Entry) -> bool:
     return entry.operation == _ASTRAY and entry.status in (307, 404, 405) and not excused(entry)
 
 
+def _is_unknown(entry: Entry) -> bool:
+    return entry.status == 404 and not excused(entry)
+
+
 def _names_no_message(entry: Entry) -> bool:
     """A well-formed id that no message has is case 704's business."""
-    return (
-        entry.operation in _OF_MESSAGES
-        and entry.status == 404
-        and not entry.message_id
-        and not excused(entry)
-    )
+    return entry.operation in _OF_MESSAGES and not entry.message_id and _is_unknown(entry)
+
+
+def _beyond_last_chunk(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Give the requests for a chunk that there is not, of a message that there is: a download told of it."""
+    downloaded: set[str] = set()
+    for entry in entries:
+        if entry.operation in DOWNLOADS and entry.whole:
+            downloaded.add(entry.message_id)
+        elif entry.message_id in downloaded and entry.operation == "download-chunk" and _is_unknown(entry):
+            yield entry
 
 
 def _sends_well_formed(trace: Trace) -> Breach | None:
@@ -74,9 +88,16 @@ def _names_messages(trace: Trace) -> Breach | None:
     return None if entry is None else Breach("it was answered 404: no message id has this form", entry)
 
 
+def _keeps_to_chunks(trace: Trace) -> Breach | None:
+    entry = next(_beyond_last_chunk(trace.entries), None)
+    return None if entry is None else Breach("it was answered 404: the message has no such chunk", entry)
+
+
 def _against_api(trace: Trace) -> tuple[Entry, ...]:
     """Give the requests that the API has no place for; without any, all of them."""
-    return few(filter(_is_against_api, trace.entries)) or few(trace.entries)
+    beyond = {entry.number for entry in _beyond_last_chunk(trace.entries)}
+    against = (entry for entry in trace.entries if entry.number in beyond or _is_against_api(entry))
+    return few(against) or few(trace.entries)
 
 
 def _is_against_api(entry: Entry) -> bool:
@@ -91,7 +112,7 @@ def _is_report(entry: Entry) -> bool:
 
 
 def _is_acknowledged(entry: Entry) -> bool:
-    return entry.operation == "acknowledge" and entry.whole
+    return entry.operation == "acknowledge" and tried(entry)
 
 
 def _deals_with_reports(trace: Trace) -> Breach | None:
@@ -143,9 +164,9 @@ CASES: Final[tuple[Case, ...]] = (
         title="Adherence to the published API",
         rules=(
             Rule(
-                "no request is refused with 400 for a malformed header or parameter",
+                "no request is refused (400, 406, 413, 422) for a malformed header, parameter or body",
                 _sends_well_formed,
-                "Correct the header or parameter that the reason names, by the API's published description.",
+                "Correct what the reason names, by the API's published description.",
             ),
             Rule(
                 "every request is for a path and method that the API has",
@@ -156,6 +177,11 @@ CASES: Final[tuple[Case, ...]] = (
                 "every request for a message names it by a well-formed id",
                 _names_messages,
                 "Use message ids as they come from a send or the inbox, neither cut, extended nor decoded.",
+            ),
+            Rule(
+                "no chunk is asked for beyond the last of a message",
+                _keeps_to_chunks,
+                "Take the number of chunks from Mex-Chunk-Range (1:3), instead of asking until 404 comes.",
             ),
         ),
         evidence=_against_api,

@@ -18,7 +18,7 @@ from mesh_sim.witness.cases.base import (
     Step,
     Waiting,
 )
-from mesh_sim.witness.cases.common import answer_of
+from mesh_sim.witness.cases.common import answer_of, tried
 from mesh_sim.witness.cases.selections import DOWNLOADS, SENDS, completing, excused, few
 from mesh_sim.witness.journal import Entry
 from mesh_sim.witness.rehearsal import DORMANT, NOBODY
@@ -67,7 +67,7 @@ def _following_up(trace: Trace) -> tuple[Entry, ...]:
 def _sends_to_dormant(trace: Trace) -> tuple[Entry, ...]:
     return tuple(
         entry
-        for entry in trace.during(0)
+        for entry in trace.during(0, 1)
         if entry.operation == "send" and entry.details.recipient == DORMANT and not excused(entry)
     )
 
@@ -86,15 +86,25 @@ def _on_report(trace: Trace) -> tuple[Entry, ...]:
     return tuple(entry for entry in trace.during(1) if entry.message_id == report_id)
 
 
+def _undelivered(trace: Trace) -> tuple[Entry, ...]:
+    """Show the send, and what was done when the report waited: the checks of the inbox that name it too."""
+    later = {entry.number for entry in _on_report(trace)}
+    shown = (entry for entry in trace.during(1) if entry.operation == "list" or entry.number in later)
+    return few((*_sends_to_dormant(trace), *shown))
+
+
 def _downloads_of_named(trace: Trace) -> tuple[Entry, ...]:
-    """Give the downloads of the one message that the client was told of, as far as they were answered."""
+    """Give the downloads of the one message that the client was told of, as far as they were answered.
+
+    A client that asks for the headers first (HEAD) meets the refusal there, and is right to leave it at that.
+    """
     if trace.attempt is None or not trace.attempt.message_ids:
         return ()
     named = trace.attempt.message_ids[0]
     return tuple(
         entry
         for entry in trace.during(0)
-        if entry.operation in DOWNLOADS and entry.message_id == named and not excused(entry)
+        if entry.operation in (*DOWNLOADS, "head") and entry.message_id == named and not excused(entry)
     )
 
 
@@ -166,7 +176,7 @@ def _acknowledges_report(trace: Trace) -> Breach | None:
     for entry in _on_report(trace):
         if collected is None:
             collected = entry if _is_collected(entry) else None
-        elif entry.operation == "acknowledge" and entry.whole:
+        elif entry.operation == "acknowledge" and tried(entry):
             return None
     if collected is None:
         return None
@@ -286,7 +296,7 @@ CASES: Final[tuple[Case, ...]] = (
                 "Acknowledge a REPORT just as a DATA message, once what it says has been noted.",
             ),
         ),
-        evidence=lambda trace: few((*_sends_to_dormant(trace), *_on_report(trace))),
+        evidence=_undelivered,
         steps=(
             Step(
                 Action.SEND,
@@ -316,7 +326,7 @@ CASES: Final[tuple[Case, ...]] = (
                 "Download by the id that you were told of, from the client's own mailbox.",
             ),
             Rule(
-                f"the client leaves it at 404: at most {MOST_REQUESTS} downloads of that message",
+                f"the client leaves it at 404: at most {MOST_REQUESTS} requests for that message",
                 _leaves_it(MOST_REQUESTS, _downloads_of_named),
                 _NO_HAMMERING,
             ),
@@ -344,7 +354,7 @@ CASES: Final[tuple[Case, ...]] = (
                 "Download by the id that you were told of, from the client's own mailbox.",
             ),
             Rule(
-                f"the client leaves it at 410: at most {MOST_REQUESTS} downloads of that message",
+                f"the client leaves it at 410: at most {MOST_REQUESTS} requests for that message",
                 _leaves_it(MOST_REQUESTS, _downloads_of_named),
                 _NO_HAMMERING,
             ),

@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from mesh_sim.witness.cases.base import FINDINGS, Breach, Case, Rule
-from mesh_sim.witness.cases.common import HANDSHAKE_LASTS, tried
+from mesh_sim.witness.cases.common import HANDSHAKE_LASTS, but_refused, tried
 from mesh_sim.witness.cases.follow_ups import ACKNOWLEDGE_PROMPTLY, INBOX_AFTER_SEND, PAGING, seconds
 from mesh_sim.witness.cases.selections import DOWNLOADS, MOST_SHOWN, SENDS, chunk_of, excused, few
 from mesh_sim.witness.journal import REPLAYED, Entry
@@ -19,6 +19,8 @@ from mesh_sim.witness.trace import Trace, first
 
 BURST: Final = 3
 """So many handshakes with nothing between them are a burst; the figure is ours."""
+BURST_GAP: Final = timedelta(hours=1)
+"""Those of a burst follow each other sooner than this; the figure is ours."""
 POLL_INTERVAL: Final = timedelta(minutes=5)
 """How often the inbox may be polled while nothing waits (mesh-api.md section 2)."""
 JITTER: Final = timedelta(seconds=5)
@@ -45,11 +47,12 @@ def _is_list(entry: Entry) -> bool:
 
 def _shakes_hands_daily(trace: Trace) -> Breach | None:
     latest: Entry | None = None
-    for entry in trace.entries:
+    for place, entry in enumerate(trace.entries):
         if entry.operation == "handshake":
             latest = entry if tried(entry) else latest
         elif latest is None and not excused(entry):
-            return Breach(f"this request ({entry.operation}) came with no handshake before it", entry)
+            why = f"this request ({entry.operation}) came with no handshake before it"
+            return Breach(why + but_refused(trace.entries[:place]), entry)
         elif latest is not None and entry.at - latest.at > HANDSHAKE_LASTS and not excused(entry):
             hours = (entry.at - latest.at) / timedelta(hours=1)
             return Breach(f"the last handshake before this request was {hours:.1f} hours earlier", entry)
@@ -62,6 +65,8 @@ def _shakes_hands_singly(trace: Trace) -> Breach | None:
     for entry in trace.entries:
         if entry.operation == "handshake":
             if entry.whole:
+                if len(row) < BURST and row and entry.at - row[-1].at >= BURST_GAP:
+                    row.clear()
                 row.append(entry)
         elif len(row) >= BURST:
             break
@@ -73,6 +78,9 @@ def _shakes_hands_singly(trace: Trace) -> Breach | None:
 
 
 def _handshakes(trace: Trace) -> tuple[Entry, ...]:
+    """Show the handshakes; where all that came was one refused, there is nothing to judge yet."""
+    if all(entry.operation == "handshake" and not tried(entry) for entry in trace.entries):
+        return ()
     breaches = (_shakes_hands_daily(trace), _shakes_hands_singly(trace))
     broken = [breach.entry for breach in breaches if breach is not None and breach.entry is not None]
     numbers = {entry.number for entry in broken}
@@ -167,8 +175,9 @@ DOWNLOAD_ONCE: Final = Case(
 def _polls_patiently(trace: Trace) -> Breach | None:
     """Compare the polls that nothing called for.
 
-    A send, an acknowledgement and a stage that was set up each call for one check of the inbox. It is left
-    out, so that a client is not blamed whose timer goes on every five minutes whatever comes in between.
+    A send, an acknowledgement and a stage that was set up each call for one check of the inbox, the first
+    that would come too soon otherwise. It is left out, so that a client is not blamed whose timer goes on
+    every five minutes whatever comes in between.
     """
     stagings = iter(sorted(trace.stagings))
     staged = next(stagings, None)
@@ -180,12 +189,14 @@ def _polls_patiently(trace: Trace) -> Breach | None:
         if _is_acknowledgement(entry) or (entry.operation in SENDS and entry.whole):
             called_for = True
         elif _is_list(entry):
-            if called_for:
+            if poll is None or not _is_soon(poll, entry):
+                poll = entry
+            elif called_for:
                 called_for = False
+            elif empty and entry.details.listed == 0:
+                after = seconds(entry.at - poll.at)
+                return Breach(f"polled again after {after}, while nothing was waiting", entry)
             else:
-                if poll is not None and empty and entry.details.listed == 0 and _is_soon(poll, entry):
-                    after = seconds(entry.at - poll.at)
-                    return Breach(f"polled again after {after}, while nothing was waiting", entry)
                 poll = entry
             empty = entry.details.listed == 0
     return None

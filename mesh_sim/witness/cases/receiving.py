@@ -86,7 +86,11 @@ def _downloaded_whole(trace: Trace) -> Breach | None:
     )
     if failed is not None:
         return Breach(answer_of(failed), failed)
-    return Breach("it never was" if total == 1 else f"chunk {missing[0]} of {total} never was")
+    why = "it never was" if total == 1 else f"chunk {missing[0]} of {total} never was"
+    acknowledgement = _acknowledgement(trace)
+    if acknowledgement is None:
+        return Breach(why)
+    return Breach(f"{why}, and yet the message was acknowledged", acknowledgement)
 
 
 def _downloaded_once(trace: Trace) -> Breach | None:
@@ -151,7 +155,8 @@ LISTED_FIRST: Final = Rule(
 DOWNLOADED_WHOLE: Final = Rule(
     "the message is downloaded, every chunk of it",
     _downloaded_whole,
-    "Download each id that the inbox names. Where the answer's Mex-Chunk-Range is 1:3, its status is 206 and "
+    "Download each id that the inbox names; where it names none, look for a workflow_filter that leaves the "
+    "message out. Where the answer's Mex-Chunk-Range is 1:3, its status is 206 and "
     "the chunks 2 and 3 are to be downloaded as well (GET .../inbox/MESSAGE/2).",
 )
 

@@ -43,6 +43,18 @@ class Sent:
         return self.missing is None and all(part.whole for part in self.parts.values())
 
     @property
+    def not_gzip(self) -> int | None:
+        """The first part that says that it is gzip, and is not by itself; None where there is none."""
+        return next(
+            (
+                number
+                for number, part in sorted(self.parts.items())
+                if part.whole and part.details.gzip and part.details.payload_bytes is None
+            ),
+            None,
+        )
+
+    @property
     def latest(self) -> Entry:
         """The part that came last, whichever it was."""
         return max(self.parts.values(), key=lambda entry: entry.at)
@@ -92,6 +104,13 @@ def sent_and_checked(trace: Trace) -> bool:
     )
 
 
+def of_case(trace: Trace, entry: Entry) -> bool:
+    """Tell whether a request sends the case's message, or one to nobody: whom that is for is not known."""
+    if entry.operation == "send-chunk":
+        return True
+    return _is_for_recipient(trace, entry) or (entry.operation == "send" and not entry.details.recipient)
+
+
 def _is_for_recipient(trace: Trace, entry: Entry) -> bool:
     wanted = trace.attempt.recipient if trace.attempt is not None else ""
     return entry.operation == "send" and entry.details.recipient == wanted
@@ -108,11 +127,33 @@ def _after(trace: Trace, message: Sent) -> list[Entry]:
 def _was_sent(trace: Trace) -> Breach | None:
     message = sent(trace)
     if message is None:
-        failed = first(reversed(trace.within), lambda entry: _is_for_recipient(trace, entry))
-        return Breach("none was") if failed is None else Breach(answer_of(failed), failed)
-    if message.missing is not None:
-        return Breach(f"part {message.missing} of {message.total} was never accepted")
-    return None
+        return _not_sent(trace)
+    if message.missing is None:
+        return None
+    why = f"part {message.missing} of {message.total} was never accepted"
+    failed = first(
+        reversed(trace.within),
+        lambda entry: (
+            entry.operation == "send-chunk"
+            and entry.message_id == message.parts[1].message_id
+            and chunk_of(entry).number == message.missing
+        ),
+    )
+    return Breach(why) if failed is None else Breach(f"{why}: {answer_of(failed)}", failed)
+
+
+def _not_sent(trace: Trace) -> Breach:
+    """Say what became of the last send instead, if there was one."""
+    sends = [entry for entry in trace.within if entry.operation == "send"]
+    failed = first(reversed(sends), lambda entry: _is_for_recipient(trace, entry))
+    if failed is None and sends:
+        failed = sends[-1]
+        to = failed.details.recipient
+        if failed.whole:
+            return Breach(f"it was sent to {to or 'another mailbox'}", failed)
+        named = f"it named {to}" if to else "it named no mailbox that there is"
+        return Breach(f"{named}: {answer_of(failed)}", failed)
+    return Breach("nothing was sent") if failed is None else Breach(answer_of(failed), failed)
 
 
 def _arrived_unaltered(trace: Trace) -> Breach | None:
@@ -122,6 +163,9 @@ def _arrived_unaltered(trace: Trace) -> Breach | None:
     known = {compared.md5 for compared in attempt.compared}
     if attempt.original is not None:
         known.add(attempt.original.md5)
+    if message.total > 1 and (number := message.not_gzip) is not None:
+        trouble = f"part {number} is not gzip by itself, as its Content-Encoding says"
+        return Breach(f"what arrived could not be compared: {trouble}", message.parts[number])
     if not message.md5:
         split = message.total > 1
         trouble = "its parts came out of order" if split else "its body is not the gzip that it says it is"
@@ -169,7 +213,7 @@ def _with(*headers: str) -> Callable[[Trace], Breach | None]:
 
     def check(trace: Trace) -> Breach | None:
         for entry in trace.within:
-            if entry.operation == "send" and not excused(entry):
+            if entry.operation == "send" and of_case(trace, entry) and not excused(entry):
                 missing = [header for header in headers if header not in entry.details.headers]
                 if missing:
                     return Breach(f"it was sent without {' and without '.join(missing)}", entry)

@@ -9,7 +9,7 @@ from typing import Final
 from mesh_sim.witness.cases.base import Action, Breach, Case, Rule, Step, Waiting
 from mesh_sim.witness.cases.common import HANDSHAKE, all_acknowledged, evidence, follows, tried
 from mesh_sim.witness.cases.receiving import LISTED_FIRST
-from mesh_sim.witness.cases.selections import DOWNLOADS
+from mesh_sim.witness.cases.selections import DOWNLOADS, excused
 from mesh_sim.witness.journal import Entry
 from mesh_sim.witness.trace import Trace
 
@@ -74,10 +74,14 @@ def _one_at_a_time(trace: Trace) -> Breach | None:
 
 
 def _check_by_check(trace: Trace) -> Breach | None:
-    """Have all that a check named acknowledged before the next: the catalogue's order."""
+    """Have all that a check named acknowledged before the next: the catalogue's order.
+
+    What was tried in vain, through no doing of the client's, may well wait for the next check.
+    """
     named, acknowledged = 0, set[str]()
     for entry in trace.within:
-        if entry.operation == "acknowledge" and tried(entry):
+        in_vain = entry.operation in DOWNLOADS and excused(entry)
+        if in_vain or (entry.operation == "acknowledge" and tried(entry)):
             acknowledged.add(entry.message_id)
         elif entry.operation == "list" and entry.whole:
             if len(acknowledged) < named:

@@ -13,6 +13,9 @@ from mesh_sim.witness.journal import BROKEN, Entry
 MOST_LINES: Final = 60
 """How many lines of evidence are shown of a case: ours; case 601 alone makes 1,800 requests."""
 
+_HASH_IS_RIGHT: Final = "hash is right for what the token says: yes"
+"""The one finding on a refused token that nothing follows from: it is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -109,13 +112,19 @@ def _remarks(entry: Entry) -> Iterator[str]:
     if details.message_type == "REPORT":
         yield "a report"
     if details.gzip:
-        yield "compressed"
+        yield "travelled as gzip"
     if details.md5:
         yield f"MD5 {details.md5}"
     if details.whole_md5:
         yield f"MD5 of the whole {details.whole_md5}"
-    if details.in_flight:
-        yield f"begun while {details.in_flight} other{'s' * (details.in_flight > 1)} went on"
+    yield from _troubles(entry)
+
+
+def _troubles(entry: Entry) -> Iterator[str]:
+    if entry.details.in_flight:
+        yield f"begun while {entry.details.in_flight} other{'s' * (entry.details.in_flight > 1)} went on"
+    if misses := [miss for miss in entry.near_misses if miss != _HASH_IS_RIGHT]:
+        yield f"looked at closely: {', '.join(misses)}"
     if entry.status == BROKEN:
         yield "the connection broke before an answer"
     if entry.fault:

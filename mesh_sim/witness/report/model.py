@@ -152,6 +152,8 @@ def _case(case: Case, whole: Trace, attempts: Sequence[Attempt]) -> CaseReport:
         verdict = Verdict(case, Outcome.NOT_SEEN)
     else:
         verdict = judge(case, replace(whole, attempt=latest))
+    if latest is not None and latest.ended_at is None:
+        verdict = _so_far(verdict)
     lines = lines_of(verdict.evidence, [ruling.breach for ruling in verdict.rulings if ruling.breach])
     return CaseReport(
         case=case.id,
@@ -169,6 +171,14 @@ def _case(case: Case, whole: Trace, attempts: Sequence[Attempt]) -> CaseReport:
         evidence=lines,
         evidence_left_out=sum(line.left_out_before for line in lines),
     )
+
+
+def _so_far(verdict: Verdict) -> Verdict:
+    """Blame nobody for what may yet come: an attempt under way fails only by a request that was seen."""
+    breaches = [ruling.breach for ruling in verdict.rulings if ruling.breach is not None]
+    if not breaches or any(breach.entry is not None for breach in breaches):
+        return verdict
+    return replace(verdict, outcome=Outcome.NOT_SEEN, rulings=())
 
 
 def _checked(ruling: Ruling) -> Checked:

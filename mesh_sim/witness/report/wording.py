@@ -37,7 +37,7 @@ def result(report: Report) -> str:
     elif unseen:
         said.append("No required case failed, but the rehearsal is not complete.")
     else:
-        said.append("Every required case passed.")
+        said.append("Every required case in this report passed.")
     if report.requests and unseen:
         said.append(
             f"{_required(unseen)} {'was' if len(unseen) == 1 else 'were'} not seen: {listed(unseen)}."
@@ -62,6 +62,8 @@ def unseen(case: CaseReport, mailbox: str) -> str:
     """Say how a case that was not seen comes to be judged."""
     if not case.staged:
         return "It is judged by the whole traffic and needs no start: no request of the kind was seen yet."
+    if case.under_way:
+        return "It is under way: the client has not done all of it yet."
     start = f"mesh-sim witness start --mailbox {mailbox} --case {case.case}"
     if case.attempts:
         return f"It was started, but the client made none of its requests. Start it again with '{start}'."

@@ -10,7 +10,7 @@ from traces import SENT_HEADERS, Tape, any_trace, broken, message_id
 
 from mesh_sim.witness.cases.base import Case, Outcome, judge
 from mesh_sim.witness.cases.chunking import CASES
-from mesh_sim.witness.rehearsal import COUNTERPART, Compared, Original
+from mesh_sim.witness.rehearsal import COUNTERPART, DORMANT, Compared, Original
 from mesh_sim.witness.trace import Trace
 
 RECEIVING, SENDING = CASES
@@ -100,6 +100,10 @@ KEPT: dict[str, tuple[Case, Tape]] = {
         SENDING,
         sending().put(1).put(2).put(3, status=0, payload_bytes=None).put(3, status=423).list(),
     ),
+    "another message sent as well": (
+        SENDING,
+        sending().put(1).send(to=DORMANT, headers=()).put(2).last().list(),
+    ),
     "a file of the tester's own": (
         SENDING,
         compared(sending().put(1).put(2).last(whole_md5="b" * 32).list(), "b" * 32),
@@ -115,13 +119,14 @@ FLAWS: dict[str, tuple[Case, Tape, str, int | None]] = {
         2,
     ),
     "nothing but a handshake": (RECEIVING, collecting().handshake(), WHOLE, None),
-    "first chunk only": (RECEIVING, checked().get(1).acknowledge(MESSAGE), WHOLE, None),
-    "second chunk left out": (RECEIVING, checked().get(1).get(3).acknowledge(MESSAGE), WHOLE, None),
+    "first chunk only": (RECEIVING, checked().get(1).acknowledge(MESSAGE), WHOLE, 4),
+    "second chunk left out": (RECEIVING, checked().get(1).get(3).acknowledge(MESSAGE), WHOLE, 5),
+    "second chunk left out, not acknowledged": (RECEIVING, checked().get(1).get(3), WHOLE, None),
     "second left out, the first refused once": (
         RECEIVING,
         checked().get(1, status=403).get(1).get(3).acknowledge(MESSAGE),
         WHOLE,
-        None,
+        6,
     ),
     "third chunk refused": (
         RECEIVING,
@@ -157,7 +162,7 @@ FLAWS: dict[str, tuple[Case, Tape, str, int | None]] = {
     "nothing sent": (SENDING, sending().list(), SENT, None),
     "refused at once": (SENDING, sending().put(1, status=417).list(), SENT, 2),
     "a part left out": (SENDING, sending().put(1).last(whole_md5="").list(), SENT, None),
-    "last part never accepted": (SENDING, sending().put(1).put(2).last(status=503).list(), SENT, None),
+    "last part never accepted": (SENDING, sending().put(1).put(2).last(status=503).list(), SENT, 4),
     "a part without its range": (
         SENDING,
         sending().put(1).put(2, status=417, headers=("Authorization",)).put(2).last().list(),
@@ -183,6 +188,16 @@ FLAWS: dict[str, tuple[Case, Tape, str, int | None]] = {
         sending().put(1, 4).put(3, 4).put(2, 4).put(4, 4).list(),
         UNALTERED,
         5,
+    ),
+    "compressed as a whole, then cut": (
+        SENDING,
+        sending()
+        .put(1, gzip=True, payload_bytes=None)
+        .put(2, gzip=True, payload_bytes=None)
+        .last(gzip=True, payload_bytes=None, whole_md5="")
+        .list(),
+        UNALTERED,
+        2,
     ),
     "inbox not checked": (SENDING, sending().put(1).put(2).last(), CHECKED, None),
     "inbox checked between the parts": (

@@ -19,7 +19,7 @@ def test_the_last_handshake_before_it_counts() -> None:
 
 def test_a_handshake_of_yesterday_counts_no_more() -> None:
     """After 24 hours it is as if there had been none; nor does one count that was refused."""
-    before = Tape().handshake().wait(hours=24).handshake(status=403)
+    before = Tape().handshake().wait(hours=24, minutes=5).handshake(status=403)
     begun_at = before.now
     entries = before.list().trace().entries
     assert counted(entries, begun_at) == entries[2:]

@@ -27,6 +27,7 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
     "802": ("802", lambda: Tape().handshake().list().send().list()),
     "802, an id that no message has": ("802", lambda: Tape().download(ONE, 404)),
     "802, a local id that no message has": ("802", lambda: Tape().request("track-local-id", 404)),
+    "802, a chunk of a message that there is not": ("802", lambda: Tape().download_chunk(ONE, "", 404)),
     "802, refused for other reasons": (
         "802",
         lambda: Tape().list(status=403).download(ONE, 410).send(417).send(503),
@@ -39,6 +40,10 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
     "803, the acknowledgement repeated": (
         "803",
         lambda: report(ONE).acknowledge(ONE, status=503).acknowledge(ONE),
+    ),
+    "803, the answer to the acknowledgement was lost": (
+        "803",
+        lambda: report(ONE).acknowledge(ONE, status=0),
     ),
     "803, two at once": ("803", lambda: report(TWO, report(ONE)).acknowledge(ONE).acknowledge(TWO)),
     "803, a message that is no report left": ("803", lambda: report(ONE).acknowledge(ONE).download(TWO)),
@@ -82,6 +87,11 @@ FLAWS: dict[str, Flaw] = {
         "answered 400 (max_results is no number)",
         lambda: Tape().list().list(status=400, reason="max_results is no number"),
     ),
+    "802, an encoding that there is not": Flaw(BY_ID["802"], 0, 1, "422", lambda: Tape().send(422)),
+    "802, a body above 100 MB": Flaw(BY_ID["802"], 0, 1, "413", lambda: Tape().send(413)),
+    "802, a chunk beyond the total": Flaw(
+        BY_ID["802"], 0, 1, "406", lambda: Tape().send_chunk(ONE, "4:3", 406)
+    ),
     "802, no such path": Flaw(
         BY_ID["802"],
         1,
@@ -97,6 +107,15 @@ FLAWS: dict[str, Flaw] = {
     "802, a malformed message id": Flaw(BY_ID["802"], 2, 2, "404", lambda: Tape().list().download("", 404)),
     "802, a malformed message id acknowledged": Flaw(
         BY_ID["802"], 2, 1, "404", lambda: Tape().acknowledge("", status=404)
+    ),
+    "802, a chunk after the last": Flaw(
+        BY_ID["802"],
+        3,
+        3,
+        "no such chunk",
+        lambda: (
+            Tape().download(ONE, 206, chunk="1:2").download_chunk(ONE, "2:2").download_chunk(ONE, "", 404)
+        ),
     ),
     "803, left": Flaw(BY_ID["803"], 0, 1, ONE, lambda: report(ONE)),
     "803, one of two left": Flaw(BY_ID["803"], 0, 2, TWO, lambda: report(TWO, report(ONE)).acknowledge(ONE)),

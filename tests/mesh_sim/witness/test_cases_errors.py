@@ -9,7 +9,7 @@ from flaws import Flaw, check, faulty, found, repeat, try_everything, without_fl
 from hypothesis import given
 from traces import Tape, any_trace, message_id
 
-from mesh_sim.witness.cases.base import Case, Expiry, Outcome
+from mesh_sim.witness.cases.base import Case, Expiry, Outcome, judge
 from mesh_sim.witness.cases.errors import CASES
 from mesh_sim.witness.rehearsal import DORMANT, NOBODY
 from mesh_sim.witness.trace import Trace
@@ -86,6 +86,10 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
         "703",
         lambda: expired().download(REPORT).acknowledge(REPORT, status=503).acknowledge(REPORT),
     ),
+    "703, the answer to the acknowledgement was lost": (
+        "703",
+        lambda: expired().download(REPORT).acknowledge(REPORT, status=0),
+    ),
     "703, in chunks": (
         "703",
         lambda: (
@@ -120,6 +124,7 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
         lambda: repeat(9, named("704"), lambda tape: tape.download(NAMED, 429)).download(NAMED, 404),
     ),
     "704, a fault injected": ("704", lambda: faulty(named("704").download(NAMED, 400)).download(NAMED, 404)),
+    "704, asks for the headers first": ("704", lambda: named("704").request("head", 404, message=NAMED)),
     "705": ("705", lambda: named("705").download(NAMED, 410)),
     "705, another message downloaded often": (
         "705",
@@ -223,6 +228,15 @@ FLAWS: dict[str, Flaw] = {
         "60 such",
         lambda: repeat(60, named("704"), lambda tape: tape.download(NAMED, 404)),
     ),
+    "704, hammers with HEAD": Flaw(
+        BY_ID["704"],
+        1,
+        4,
+        "4 such",
+        lambda: repeat(
+            2, named("704"), lambda tape: tape.request("head", 404, message=NAMED).download(NAMED, 404)
+        ),
+    ),
     "705, still there": Flaw(BY_ID["705"], 0, 1, "answered 200", lambda: named("705").download(NAMED)),
     "705, hammers": Flaw(
         BY_ID["705"],
@@ -311,6 +325,13 @@ def test_what_to_do_is_told_with_known_placeholders(case: Case) -> None:
             mailbox="X26ABC1", recipient="TO", message_id="MESSAGE", workflow="WORKFLOW", count=1
         )
         assert {"send": "TO", "collect": "X26ABC1", "download": "MESSAGE"}[step.action] in told
+
+
+def test_the_check_that_named_the_report_is_shown() -> None:
+    """Where the report was left, the send stands in the evidence, and the inbox that had it."""
+    tape = Tape("703").list().stage(recipient=DORMANT).send(to=DORMANT).list()
+    verdict = judge(BY_ID["703"], expired(tape).list(1).trace())
+    assert [entry.number for entry in verdict.evidence] == [2, 4]
 
 
 @given(trace=any_trace("703"))

@@ -33,12 +33,26 @@ def timer_of_five_minutes() -> Tape:
     return tape
 
 
+def checked_by_hand() -> Tape:
+    """A timer of five minutes takes the check that a staging calls for; then comes the tester's own."""
+    tape = staged(Tape().list().wait(seconds=295)).wait(seconds=3).list()
+    return tape.wait(seconds=9).list().wait(seconds=289).list().wait(seconds=299).list()
+
+
 PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
     "one handshake": ("handshake-cadence", lambda: started().list().send().list()),
     "a handshake 23 hours ago": ("handshake-cadence", lambda: started().wait(hours=23).list()),
     "a handshake a day": (
         "handshake-cadence",
         lambda: repeat(5, Tape(), lambda tape: tape.handshake().list().wait(hours=23)),
+    ),
+    "handshakes alone, a day apart": (
+        "handshake-cadence",
+        lambda: repeat(5, Tape(), lambda tape: tape.handshake().wait(hours=24)),
+    ),
+    "a poll just before the next day's handshake": (
+        "handshake-cadence",
+        lambda: started().wait(hours=24).list().handshake(),
     ),
     "two handshakes in a row": ("handshake-cadence", lambda: started().handshake().list()),
     "handshakes tried again": (
@@ -84,6 +98,7 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
         lambda: repeat(5, Tape(), lambda tape: tape.list().wait(seconds=297)),
     ),
     "a poll every five minutes, whatever comes between": ("polling", timer_of_five_minutes),
+    "a check by hand beside the timer": ("polling", checked_by_hand),
     "polled across a staging": ("polling", lambda: staged(Tape().list()).list()),
     "polled after a send": ("polling", lambda: Tape().list().send().list()),
     "polled after an acknowledgement": ("polling", lambda: collected(Tape().list(), ONE).list()),
@@ -101,6 +116,7 @@ PASSING: dict[str, tuple[str, Callable[[], Tape]]] = {
 
 NOT_SEEN: dict[str, tuple[str, Callable[[], Tape]]] = {
     "no traffic for handshakes": ("handshake-cadence", Tape),
+    "nothing but a refused handshake": ("handshake-cadence", lambda: Tape().handshake(status=403)),
     "no download": ("download-once", lambda: started().list().download(ONE, 404)),
     "no list": ("polling", lambda: started().send().list(status=403)),
     "no traffic for tokens": ("token-once", Tape),
@@ -120,7 +136,11 @@ FLAWS: dict[str, Flaw] = {
         "handshake-cadence", 0, 1, "no handshake", lambda: Tape().list().handshake().list()
     ),
     "handshakes refused, and goes on": flaw(
-        "handshake-cadence", 0, 2, "no handshake", lambda: Tape().handshake(status=403).list()
+        "handshake-cadence",
+        0,
+        2,
+        "no success: it was answered 403",
+        lambda: Tape().handshake(status=403).list(),
     ),
     "no handshake for a day": flaw(
         "handshake-cadence", 0, 3, "25.0 hours earlier", lambda: started().list().wait(hours=25).list()
@@ -131,6 +151,13 @@ FLAWS: dict[str, Flaw] = {
         3,
         "5 handshakes",
         lambda: repeat(5, Tape(), lambda tape: tape.handshake()).list().handshake(),
+    ),
+    "shakes hands in a burst, after a handshake of the day before": flaw(
+        "handshake-cadence",
+        1,
+        4,
+        "3 handshakes",
+        lambda: repeat(3, started().wait(hours=20), lambda tape: tape.handshake()),
     ),
     "shakes hands in a burst, then never": flaw(
         "handshake-cadence",
@@ -180,7 +207,7 @@ FLAWS: dict[str, Flaw] = {
         "polling", 0, 2, "after 61 s", lambda: repeat(5, Tape(), lambda tape: tape.list().wait(minutes=1))
     ),
     "polls again and again after a send": flaw(
-        "polling", 0, 4, "after 1 s", lambda: Tape().send().list().list().list()
+        "polling", 0, 4, "after 2 s", lambda: Tape().send().list().list().list()
     ),
     "polls again and again after a staging": flaw(
         "polling", 0, 3, "after 3 s", lambda: staged(Tape().list()).list().list()

@@ -95,7 +95,7 @@ FLAWS: dict[str, tuple[Make, str, int | None]] = {
     "check of the inbox refused": (lambda case: ready(case).check(status=403).get().done(), LISTED, 3),
     "nothing but a handshake": (with_handshake, WHOLE, None),
     "not downloaded": (lambda case: ready(case).check(), WHOLE, None),
-    "acknowledged without a download": (lambda case: ready(case).check().done(), WHOLE, None),
+    "acknowledged without a download": (lambda case: ready(case).check().done(), WHOLE, 3),
     "download refused": (lambda case: ready(case).check().get(status=403).done(), WHOLE, 3),
     "download only broke off": (lambda case: ready(case).check().get(status=0).done(), WHOLE, 3),
     "downloaded twice": (lambda case: ready(case).check().get().get().done(), ONCE, 4),

@@ -52,8 +52,8 @@ def ready(case: str) -> Sender:
 
 
 def after_days(case: str) -> Tape:
-    """Shake hands, and send a day and a second later."""
-    return Sender(case).handshake().wait(hours=24).begin().put().list()
+    """Shake hands, and send a day, a poll's interval and a second later."""
+    return Sender(case).handshake().wait(hours=24, minutes=5).begin().put().list()
 
 
 def compared(case: str, md5: str) -> Tape:
@@ -69,6 +69,12 @@ KEPT: dict[str, Make] = {
     "shaken hands within the case": lambda case: Sender(case).begin().handshake().put().list(),
     "shaken hands a day before": lambda case: (
         Sender(case).handshake().wait(hours=23, minutes=59).begin().put().list()
+    ),
+    "a poll just before the next day's handshake": lambda case: (
+        Sender(case).handshake().wait(hours=24).begin().list().handshake().put().list()
+    ),
+    "another message sent as well": lambda case: (
+        ready(case).send(to=DORMANT, headers=()).put().send(to=DORMANT, headers=()).list()
     ),
     "inbox checked before as well": lambda case: ready(case).list().put().list(),
     "tracked in between": lambda case: ready(case).put().request("track").list(),
@@ -88,7 +94,18 @@ FLAWS: dict[str, tuple[Make, str, int | None]] = {
     "handshake refused": (lambda case: Sender(case).handshake(status=403).begin().put().list(), HANDSHAKE, 2),
     "handshake after the send": (lambda case: Sender(case).begin().put().handshake().list(), HANDSHAKE, 1),
     "nothing but a handshake": (lambda case: Sender(case).begin().handshake(), SENT, None),
-    "sent to another": (lambda case: ready(case).put(to=DORMANT).list(), SENT, None),
+    "sent to another": (lambda case: ready(case).put(to=DORMANT).list(), SENT, 2),
+    "sent to nobody": (lambda case: ready(case).put(to="", status=417).list(), SENT, 2),
+    "second part refused": (
+        lambda case: (
+            ready(case)
+            .put(chunk="1:2", message=message_id(7))
+            .send_chunk(message_id(7), "2:2", 417, reason="the range is malformed")
+            .list()
+        ),
+        SENT,
+        3,
+    ),
     "send refused": (lambda case: ready(case).put(status=417).list(), SENT, 2),
     "second part left out": (lambda case: ready(case).put(chunk="1:2").list(), SENT, None),
     "no Mex-From": (
@@ -170,6 +187,52 @@ def test_what_is_missing_is_named() -> None:
     assert ruling.breach.why == (
         "it was sent without Mex-From and without Content-Type: application/octet-stream"
     )
+
+
+@pytest.mark.parametrize(
+    ("tape", "why"),
+    [
+        (ready("201").list(), "nothing was sent"),
+        (ready("201").put(to=DORMANT).list(), f"it was sent to {DORMANT}"),
+        (
+            ready("201").put(to=DORMANT, status=403, reason="the hash is wrong"),
+            f"it named {DORMANT}: it was answered 403 (the hash is wrong)",
+        ),
+        (
+            ready("201").put(to="", status=417, reason="no such mailbox"),
+            "it named no mailbox that there is: it was answered 417 (no such mailbox)",
+        ),
+        (
+            ready("201")
+            .put(chunk="1:2", message=message_id(7))
+            .send_chunk(message_id(7), "2:2", 417, reason="the range is malformed"),
+            "part 2 of 2 was never accepted: it was answered 417 (the range is malformed)",
+        ),
+    ],
+    ids=["nothing", "elsewhere", "refused elsewhere", "to nobody", "second part refused"],
+)
+def test_what_became_of_the_send_is_told(tape: Tape, why: str) -> None:
+    """Where the message did not arrive, what was sent instead is said, with the reason of its refusal."""
+    breaches = {ruling.rule.expected: ruling.breach for ruling in judge(PLAIN, tape.trace()).rulings}
+    breach = breaches[SENT]
+    assert breach is not None
+    assert breach.why == why
+
+
+def test_a_handshake_that_was_refused_is_the_first_breach() -> None:
+    """A client that stops at the refused handshake, with its clock off, say, is told of that."""
+    tape = Sender("201").begin().handshake(status=403, reason="the timestamp is 3 h behind")
+    breach = judge(PLAIN, tape.trace()).breach
+    assert breach is not None
+    assert breach.rule.expected == HANDSHAKE
+    assert breach.breach is not None
+    assert breach.breach.why == (
+        "the handshake had no success: it was answered 403 (the timestamp is 3 h behind)"
+    )
+    rule = judge(PLAIN, tape.put().list().trace()).breach
+    assert rule is not None
+    assert rule.breach is not None
+    assert rule.breach.why.endswith("no success: it was answered 403 (the timestamp is 3 h behind)")
 
 
 @pytest.mark.parametrize(

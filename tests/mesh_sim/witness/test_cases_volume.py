@@ -77,6 +77,9 @@ KEPT: dict[str, Tape] = {
     "checked until empty": first_page().list(1).collect(IDS[PAGE:]).list(0),
     "checked while empty": ready().list(0).list(0).list(COUNT).collect(IDS),
     "some requests failed": with_faults(),
+    "a download failed, and waits for the next check": (
+        ready().list(COUNT).download(IDS[0], 503).collect(IDS[1:]).list(1).collect(IDS[:1])
+    ),
     "an acknowledgement failed": (
         ready().list(COUNT).get(IDS[0]).acknowledge(IDS[0], status=503).collect(IDS[1:])
     ),

@@ -26,6 +26,10 @@ from mesh_sim.witness.cases.base import Breach, Case, Outcome, Rule
 from mesh_sim.witness.rehearsal import Rehearsal
 from mesh_sim.witness.report.evidence import MOST_LINES
 from mesh_sim.witness.report.model import CaseReport, Report, report_of
+from mesh_sim.witness.report.wording import unseen
+
+MISSES = ("hash is right for what the token says: yes", "timestamp is 3 h behind the server's")
+"""What is found of a token whose client's clock is off."""
 
 
 def _case(report: Report, case: str) -> CaseReport:
@@ -104,7 +108,7 @@ def test_a_line_says_what_its_columns_do_not() -> None:
     tape.entries[4] = replace(tape.entries[4], fault="f1")
     lines = made(tape, cases=[CADENCE]).cases[0].evidence
     assert [line.note for line in lines] == [
-        "to X26WIT01; compressed",
+        "to X26WIT01; travelled as gzip",
         "nothing waiting",
         "named 500, more waited; begun while 2 others went on",
         "a report; MD5 aa",
@@ -190,6 +194,20 @@ def test_an_attempt_under_way_is_judged_so_far() -> None:
     assert made(tape, rehearsal, cases=[MISSING]).cases[0].outcome is Outcome.PASSED
 
 
+def test_an_attempt_under_way_is_not_blamed_for_what_may_yet_come() -> None:
+    """It fails by a request that was wrong; for one that is missing only once it has ended."""
+    tape = Tape().list(1).download(message_id(1))
+    ended = Rehearsal(MAILBOX, BEGUN, (attempt("401", BEGUN, tape.now),))
+    under_way = Rehearsal(MAILBOX, BEGUN, (attempt("401", BEGUN, None),))
+    assert made(tape, ended, cases=[RECEIVING]).cases[0].outcome is Outcome.FAILED
+    found = made(tape, under_way, cases=[RECEIVING]).cases[0]
+    assert (found.outcome, found.rules, found.breach) == (Outcome.NOT_SEEN, (), None)
+    assert [line.operation for line in found.evidence] == ["download"]
+    assert unseen(found, MAILBOX).startswith("It is under way")
+    tape.download(message_id(1))
+    assert made(tape, under_way, cases=[RECEIVING]).cases[0].outcome is Outcome.FAILED
+
+
 def test_what_came_before_the_rehearsal_does_not_count() -> None:
     """Nor do the requests of other mailboxes; without a rehearsal everything of the mailbox does."""
     tape = Tape()
@@ -225,6 +243,14 @@ def test_the_clients_are_named_once() -> None:
         tape.list(0)
         tape.entries[-1] = replace(tape.entries[-1], user_agent=f"client/{number // 2}" if number else "")
     assert made(tape).clients == tuple(f"client/{number}" for number in range(5))
+
+
+def test_why_a_token_was_refused_is_shown() -> None:
+    """What the simulator found beside the reason goes with it: there the developer finds what to mend."""
+    tape = Tape().request("list", 403, reason="the timestamp is not within 2 hours")
+    tape.entries[0] = replace(tape.entries[0], near_misses=MISSES)
+    (line,) = made(tape, cases=[CADENCE]).cases[0].evidence
+    assert line.note == f"looked at closely: {MISSES[1]}"
 
 
 def test_a_hundred_thousand_requests_are_judged_in_seconds() -> None:

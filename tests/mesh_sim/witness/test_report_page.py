@@ -161,8 +161,8 @@ def test_columns_of_chunks_are_there_where_chunks_are() -> None:
     ("report", "tone", "said"),
     [
         (report_of(MAILBOX, None, (), BEGUN, "0.1.0", None), "none", "no request of this mailbox"),
-        (made(*traffic(), cases=[SENDING]), "good", "Every required case passed."),
-        (made(*traffic(), cases=[COMPRESSED]), "good", "Every required case passed."),
+        (made(*traffic(), cases=[SENDING]), "good", "Every required case in this report passed."),
+        (made(*traffic(), cases=[COMPRESSED]), "good", "Every required case in this report passed."),
         (made(Tape().list(0), cases=[SENDING]), "none", "1 required case was not seen: 201."),
     ],
     ids=["nothing", "passed", "optional", "not seen"],
@@ -179,7 +179,7 @@ def test_an_optional_case_that_failed_is_named() -> None:
     rehearsal = Rehearsal(MAILBOX, BEGUN, (attempt("202", BEGUN, None),))
     page = _page(made(tape, rehearsal, cases=[COMPRESSED]))
     assert page.all("p", class_="result good") == [
-        "Every required case passed. Of the optional cases failed: 202."
+        "Every required case in this report passed. Of the optional cases failed: 202."
     ]
     assert "still under way" in page.all("section", id="case-202")[0]
 
