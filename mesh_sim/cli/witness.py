@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -65,12 +66,22 @@ def status(*, mailbox: Mailbox, url: options.Url = None, json: options.Json = Fa
 
 
 def _show_attempts(attempts: Sequence[Fields]) -> None:
+    """Show the latest attempt at each case, which is what counts, in the order of the cases."""
+    latest = {each["case"]: each for each in attempts}
+    times = Counter(each["case"] for each in attempts)
     show_table(
-        ["case", "outcome", "started", "ended"],
+        ["case", "outcome", "started", "ended", "attempts"],
         [
-            [each["case"], styled(each["outcome"]), moment(each["started_at"]), moment(each["ended_at"])]
-            for each in attempts
+            [
+                case,
+                styled(each["outcome"]),
+                moment(each["started_at"]),
+                moment(each["ended_at"]),
+                str(times[case]),
+            ]
+            for case, each in sorted(latest.items())
         ],
+        right=["attempts"],
     )
 
 
@@ -100,7 +111,7 @@ def _put_back(current: Fields, mailbox: str) -> list[str]:
     words = {
         Waiting: f"what waited for it in the inbox of {mailbox} is out of it again",
         SendTo: "what was sent in it is out of the recipient's inbox",
-        Disabled: f"mailbox {mailbox} is enabled again",
+        Disabled: f"mailbox {mailbox} is enabled again, if it was before",
         Expiry: "simulated time stays where it is; 'mesh-sim clock reset' sets it back",
     }
     case = find(current["case"])

@@ -35,6 +35,8 @@ def file(
 ) -> None:
     """Write the file that your client is to send in a case; needs no server."""
     size = _size(case)
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; name the file to write in it, such as {out / 'to-send.dat'}")
     from mesh_sim.witness.originals import blocks
 
     digest = hashlib.md5(usedforsecurity=False)

@@ -146,6 +146,9 @@ def _write(path: Path, text: str) -> None:
     try:
         part.write_text(text, "utf-8")
         part.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # the name that was given, not the passing one
+        raise
     finally:
         part.unlink(missing_ok=True)
 

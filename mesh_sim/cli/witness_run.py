@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -70,9 +71,18 @@ def _why_not(program: str) -> str:
     if os.sep not in program:
         return f"there is no command {program!r}; a program in this folder is './{program}'"
     return (
-        f"{program!r} is not executable; make it so with chmod +x, or run it with what runs such scripts: "
-        f"'python {program}'"
+        f"{program!r} is not executable; make it so with chmod +x, or begin with what runs it, as in "
+        "'python client.py'"
     )
+
+
+def _why_not_now(program: str, error: OSError) -> str:
+    """Say why the system did not run a file that is there and executable."""
+    advice = {
+        errno.ENOEXEC: "; if it is a script, its first line has to name what runs it, as '#!/bin/sh' does",
+        errno.ENOENT: "; if it is a script, see whether the program that its first line names is there",
+    }
+    return f"{program!r} cannot be run ({error.strerror}){advice.get(error.errno or 0, '')}"
 
 
 # -- what it is told ----------------------------------------------------------------------------------
@@ -129,7 +139,7 @@ async def run(words: Sequence[str], environment: Mapping[str, str], until: float
         try:
             process = await _started(words, environment, output)
         except OSError as error:
-            raise UsageError(f"--run: {words[0]!r} cannot be run ({error.strerror})") from error
+            raise UsageError(f"--run: {_why_not_now(words[0], error)}") from error
         in_time = True
         try:
             async with asyncio.timeout_at(until):

@@ -60,8 +60,8 @@ def show_stage(current: Fields, place: str = "", *, file_made: bool = False) -> 
 # -- an outcome ---------------------------------------------------------------------------------------
 
 
-def show_outcome(found: Fields, tail: Sequence[str]) -> None:
-    """Show what became of a case, the first thing that broke it, and the command's last words on it."""
+def show_outcome(found: Fields, tail: Sequence[str], exit_status: int | None) -> None:
+    """Show what became of a case, the first thing that broke it, and how the command ended, if one ran."""
     outcome = found["outcome"]
     show_line([(Styled(f"{found['case']} {outcome}", _STYLES[outcome]), 0)])
     if (breach := found["breach"]) is not None:
@@ -73,7 +73,11 @@ def show_outcome(found: Fields, tail: Sequence[str]) -> None:
         show_facts(facts, indent=_INDENT)
     elif outcome == "not seen":
         show_indented("no request came that this case is about", _INDENT)
-    if outcome != "passed" and tail:
+    if outcome == "passed":
+        return
+    if exit_status:
+        show_indented(f"the command ended with exit status {exit_status}", _INDENT)
+    if tail:
         show_indented(Styled("the command's last lines:", "dim"), _INDENT)
         for line in tail:
             show_indented(line, 2 * _INDENT)
@@ -89,8 +93,8 @@ class View(Protocol):
         """Tell what the client is to do now, in a case that is one of so many."""
         ...
 
-    def outcome(self, found: Fields, tail: Sequence[str]) -> None:
-        """Tell what became of a case, as the report has it."""
+    def outcome(self, found: Fields, tail: Sequence[str], exit_status: int | None) -> None:
+        """Tell what became of a case, as the report has it, and how the command ended, if one ran."""
         ...
 
     def summary(self, report: Fields, found: Sequence[Fields]) -> None:
@@ -110,9 +114,9 @@ class ForPeople:
         self._gap()
         show_stage(current, f"case {number} of {count}" if count > 1 else "", file_made=self._file_made)
 
-    def outcome(self, found: Fields, tail: Sequence[str]) -> None:
+    def outcome(self, found: Fields, tail: Sequence[str], exit_status: int | None) -> None:
         """Show an outcome under its case."""
-        show_outcome(found, tail)
+        show_outcome(found, tail, exit_status)
 
     def summary(self, report: Fields, found: Sequence[Fields]) -> None:
         """Show one line of figures, what else keeps the report from passing, and where to read on."""
@@ -143,10 +147,10 @@ class ForPrograms:
         """Write a step."""
         self._write("stage", {**current, "number": number, "of": count})
 
-    def outcome(self, found: Fields, tail: Sequence[str]) -> None:
+    def outcome(self, found: Fields, tail: Sequence[str], exit_status: int | None) -> None:
         """Write an outcome."""
         kept = {name: found[name] for name in ("case", "title", "required", "outcome", "breach")}
-        self._write("outcome", {**kept, "output": list(tail)})
+        self._write("outcome", {**kept, "exit_status": exit_status, "output": list(tail)})
 
     def summary(self, report: Fields, found: Sequence[Fields]) -> None:
         """Write the figures."""

@@ -171,6 +171,8 @@ class _Attempt:
     state: Any
     """The server's latest word."""
     tail: list[str] = field(default_factory=list)
+    exit_status: int | None = None
+    """The command's, where one ran to its end."""
 
     @property
     def ended(self) -> bool:
@@ -181,6 +183,12 @@ class _Attempt:
     def forgotten(self) -> bool:
         """Whether the server no longer knows of it, and has nothing to judge."""
         return not self._known
+
+    @property
+    def superseded(self) -> str | None:
+        """The case that was set up after it, by somebody else."""
+        latest = self.state["attempts"][-1]
+        return None if latest in self._known else latest["case"]
 
     @property
     def _known(self) -> list[Fields]:
@@ -230,7 +238,13 @@ class _Rehearsing:
             raise
         if attempt.forgotten:
             raise UsageError(f"case {case}: the rehearsal of {self._wish.mailbox} was begun anew elsewhere")
-        return await self._outcome(attempt)
+        found = await self._outcome(attempt)
+        if (other := attempt.superseded) is not None:
+            raise UsageError(
+                f"case {other} of {self._wish.mailbox} was set up elsewhere, which ended case {case}; "
+                "nothing more is set up here, as a mailbox rehearses one case at a time"
+            )
+        return found
 
     async def _follow(self, attempt: _Attempt, place: tuple[int, int]) -> None:
         at = -1
@@ -295,6 +309,7 @@ class _Rehearsing:
             await self._stop()
             raise
         attempt.tail += ran.tail
+        attempt.exit_status = ran.exit_status if ran.in_time else None
         done = {"mailbox": self._wish.mailbox, "step": step, "exit_status": ran.exit_status}
         attempt.state = await self._client.ask("POST", f"{PATH}/finish", body=done)
         if not ran.in_time:
@@ -322,7 +337,7 @@ class _Rehearsing:
     async def _outcome(self, attempt: _Attempt) -> Fields:
         cases = (await self._report())["cases"]
         found: Fields = next(each for each in cases if each["case"] == attempt.case)
-        self._view.outcome(found, attempt.tail)
+        self._view.outcome(found, attempt.tail, attempt.exit_status)
         return found
 
     # -- words ----------------------------------------------------------------------------------------

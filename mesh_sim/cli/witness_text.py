@@ -112,7 +112,8 @@ def _show_evidence(case: Fields, broke: set[int]) -> None:
         _show_request(lines[place], days, broke=lines[place]["number"] in broke)
         above = place
     if left_out := len(lines) + case["evidence_left_out"] - len(places):
-        show_indented(Styled(f"{left_out:,} more requests are this case's evidence", "dim"), _INDENT)
+        more = "1 more request is" if left_out == 1 else f"{left_out:,} more requests are"
+        show_indented(Styled(f"{more} this case's evidence", "dim"), _INDENT)
 
 
 def _places(broke: list[bool]) -> list[int]:

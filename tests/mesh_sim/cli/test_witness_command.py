@@ -62,11 +62,28 @@ async def test_a_new_rehearsal_forgets_the_one_before(shell: Shell) -> None:
     assert len(state["attempts"]) == 1
 
 
+async def test_status_shows_the_latest_attempt_at_each_case(
+    shell: Shell, simulator: Simulator, caller: Caller
+) -> None:
+    """However often a case was tried, it has one line, with the outcome that counts."""
+    for case in ("401", "201", "401"):
+        await shell.run(*START, "--case", case, "--no-wait")
+    async with watching(simulator) as stages:
+        await collect(caller)
+        await stages.until("ended", "401")
+    rows = (await shell.run("witness", "status", *OF_IT)).rows()
+    shown = [(row[0], row[1], row[-1]) for row in rows if row[0].isdigit()]
+    assert shown == [("201", "not seen", "1"), ("401", "passed", "2")]
+
+
 async def test_stop_says_what_was_put_back(shell: Shell) -> None:
     """The mailbox that was disabled is enabled again; with no case under way there is nothing to do."""
     await shell.run(*START, "--case", "701", "--no-wait")
     stopped = await shell.run("witness", "stop", *OF_IT)
-    assert stopped.out.splitlines() == ["case 701 ended", f"  - mailbox {MAILBOX} is enabled again"]
+    assert stopped.out.splitlines() == [
+        "case 701 ended",
+        f"  - mailbox {MAILBOX} is enabled again, if it was before",
+    ]
     nothing = await shell.run("witness", "stop", *OF_IT)
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "no case was under way\n")
 
@@ -87,6 +104,14 @@ async def test_the_file_to_send_is_written_without_a_server(lonely: Shell, folde
     again = (await lonely.run("witness", "file", "202", "to-send.dat", "--force", "--json")).json()
     assert again["md5"] == md5((folder / "to-send.dat").read_bytes())
     assert (folder / "to-send.dat").read_bytes() == to_send("202")
+
+
+async def test_a_folder_is_no_file_to_write(lonely: Shell, folder: Path) -> None:
+    """It is said so, rather than that --force would help."""
+    (folder / "out").mkdir()
+    (await lonely.run("witness", "file", "201", "out")).assert_refused(
+        2, "out is a folder; name the file to write in it, such as out/to-send.dat"
+    )
 
 
 async def test_a_case_without_a_file_names_those_that_have_one(lonely: Shell, folder: Path) -> None:

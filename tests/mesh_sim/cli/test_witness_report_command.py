@@ -199,3 +199,10 @@ async def test_a_folder_that_is_not_there(shell: Shell, simulator: Simulator) ->
     ran = await shell.run(*REPORT, "-o", "nowhere/report.html")
     ran.assert_refused(2, "nowhere: there is no such folder; nothing was written")
     assert list(shell.folder.iterdir()) == []
+
+
+async def test_a_file_that_cannot_be_written(shell: Shell, simulator: Simulator) -> None:
+    """It is named as it was given."""
+    await _download_twice(simulator)
+    ran = await shell.run(*REPORT, "-o", "/proc/report.html")
+    assert (ran.code, ran.err) == (1, "mesh-sim: /proc/report.html: No such file or directory\n")

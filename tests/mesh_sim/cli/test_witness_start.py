@@ -174,6 +174,17 @@ async def test_a_command_that_does_nothing_has_not_passed(shell: Shell) -> None:
     _, outcome, summary = map(json.loads, ran.out.splitlines())
     assert (ran.code, outcome["outcome"], outcome["output"]) == (1, "not seen", ["cannot connect"])
     assert (summary["not_seen"], summary["required_failed"]) == (1, [])
+    assert outcome["exit_status"] == 0
+
+
+async def test_how_a_command_ended_is_told(shell: Shell) -> None:
+    """One that fails without a word is seen to have failed."""
+    ran = await shell.run(*START, "--case", "704", "--run", "sh -c 'exit 7'")
+    told = ran.out[ran.out.index("704 not seen") :].splitlines()
+    assert told[1:3] == [
+        "  no request came that this case is about",
+        "  the command ended with exit status 7",
+    ]
 
 
 async def test_a_command_that_does_not_end_is_stopped(
@@ -232,13 +243,28 @@ async def test_what_cannot_be_run_is_told_before_anything_is_staged(
     (await shell.run("witness", "status", *OF_IT)).assert_refused(2, "has no rehearsal")
 
 
-async def test_what_the_system_does_not_run_puts_the_stage_back(shell: Shell, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            b"\x7fELF is how programs begin",
+            "(Exec format error); if it is a script, its first line has to name",
+        ),
+        (
+            b"#!/no/such/shell\n",
+            "(No such file or directory); if it is a script, see whether the program that",
+        ),
+    ],
+)
+async def test_what_the_system_does_not_run_puts_the_stage_back(
+    shell: Shell, folder: Path, content: bytes, text: str
+) -> None:
     """A file that is executable but no program is seen only when it is run."""
-    (folder / "odd").write_bytes(b"\x7fELF is how programs begin")
+    (folder / "odd").write_bytes(content)
     (folder / "odd").chmod(0o755)
     ran = await shell.run(*START, "--case", "701", "--run", "./odd")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "'./odd' cannot be run (Exec format error)" in ran.err
+    assert f"'./odd' cannot be run {text}" in ran.err
     assert (await shell.run("witness", "status", *OF_IT, "--json")).json()["current"] is None
 
 
@@ -266,6 +292,22 @@ async def test_a_case_that_is_stopped_elsewhere_is_not_waited_for(
         ran = await running
     assert ran.code == 1
     assert "701 not seen" in ran.out
+
+
+async def test_a_case_set_up_elsewhere_ends_the_run(
+    shell: Shell, simulator: Simulator, caller: Caller
+) -> None:
+    """Two rehearsals of a mailbox do not take its stage from each other in turn: the earlier one leaves."""
+    async with watching(simulator) as stages:
+        running = asyncio.create_task(shell.run(*START, "--case", "201", "--case", "401"))
+        await stages.until("staged", "201")
+        wish = json.dumps({"mailbox": MAILBOX, "case": "402"}).encode()
+        assert (await caller.request("POST", "/admin/witness", body=wish)).status == 201
+        ran = await running
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"case 402 of {MAILBOX} was set up elsewhere, which ended case 201" in ran.err
+    state = (await shell.run("witness", "status", *OF_IT, "--json")).json()
+    assert state["current"]["case"] == "402"
 
 
 async def test_a_rehearsal_begun_anew_elsewhere_is_noticed(
