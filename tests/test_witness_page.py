@@ -142,6 +142,22 @@ def test_the_workflow_is_valid_and_its_steps_run(checkout: Path, unused_tcp_port
     assert (checkout / "witness.html").exists()
 
 
+def test_the_client_takes_its_certificates_from_the_settings_named(
+    checkout: Path, unused_tcp_port: int
+) -> None:
+    """Over mutual TLS a case passes with the certificates of 'mesh-sim certs' and no other change."""
+    (line,) = (line for line in PAGE.splitlines() if "NDOO_CERT=" in line)
+    settings = dict(re.findall(r"\b([A-Z_]+)=([\w./]+)", line))
+    script = (
+        "mesh-sim certs > made.log; trap 'kill $(jobs -p); wait' EXIT\n"
+        "mesh-sim serve > served.log 2>&1 & mesh-sim ready --wait 30s\n"
+        f"mesh-sim witness start --mailbox X26ABC1 --case 401 --run {CLIENT}"
+    )
+    environment = _environment(MESH_SIM_PORT=str(unused_tcp_port), **settings)
+    assert settings.keys() == {"MESH_SIM_TLS", "NDOO_CA", "NDOO_CERT", "NDOO_KEY"}
+    assert "1 case:  1 passed" in _run(script, checkout, environment)
+
+
 def test_the_client_shown_is_the_client_run() -> None:
     """The script on the page is the example, to the letter."""
     assert _block("bash", "WITNESS_ACTION") == (ROOT / CLIENT).read_text("utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
@@ -150,7 +150,8 @@ def _write(path: Path, text: str) -> None:
         error.filename, error.filename2 = str(path), None  # the name that was given, not the passing one
         raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what it could not be written for, it cannot be removed for either
+            part.unlink()
 
 
 def _leave(found: Fields, *, complete: bool) -> None:

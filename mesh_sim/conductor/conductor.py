@@ -271,7 +271,8 @@ class Conductor:
             async with asyncio.timeout(timeout.total_seconds()):
                 while self._part(mailbox_id).version == known and await news.next() is not None:
                     pass
-        return await self.state(mailbox_id)
+        async with self._one_at_a_time:  # not between the end of one case and the start of the next
+            return await self.state(mailbox_id)
 
     async def seen(self, mailbox_id: str) -> tuple[Rehearsal | None, tuple[Entry, ...], datetime | None]:
         """Give what a report is made of.

@@ -80,10 +80,8 @@ async def test_stop_says_what_was_put_back(shell: Shell) -> None:
     """The mailbox that was disabled is enabled again; with no case under way there is nothing to do."""
     await shell.run(*START, "--case", "701", "--no-wait")
     stopped = await shell.run("witness", "stop", *OF_IT)
-    assert stopped.out.splitlines() == [
-        "case 701 ended",
-        f"  - mailbox {MAILBOX} is enabled again, if it was before",
-    ]
+    put_back = f"  - mailbox {MAILBOX} is enabled again, if it was before"
+    assert stopped.out.splitlines() == ["case 701 ended", put_back]
     nothing = await shell.run("witness", "stop", *OF_IT)
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "no case was under way\n")
 

@@ -248,11 +248,11 @@ async def test_what_cannot_be_run_is_told_before_anything_is_staged(
     [
         (
             b"\x7fELF is how programs begin",
-            "(Exec format error); if it is a script, its first line has to name",
+            "(Exec format error); if it is a script, its first line has",
         ),
         (
             b"#!/no/such/shell\n",
-            "(No such file or directory); if it is a script, see whether the program that",
+            "(No such file or directory); if it is a script, see whether",
         ),
     ],
 )
