@@ -13,12 +13,11 @@ from aiohttp import web
 from mesh_sim.api.keys import EXCHANGE
 from mesh_sim.exchange.messages import Message
 from mesh_sim.exchange.states import Status
+from mesh_sim.witness.cases.selections import SENDS
 from mesh_sim.witness.digests import Digest, PayloadDigest, Reassemblies
 from mesh_sim.witness.journal import WITNESSED, Details
 from mesh_sim.witness.rehearsal import NOBODY
 from ndoo.protocol import ChunkRange, Header
-
-_SENDS: Final = ("send", "send-chunk")
 
 _NOTHING: Final = Details()
 
@@ -68,7 +67,7 @@ def details_of(
     the end.
     """
     chunk = recipient = ""
-    if operation in _SENDS:
+    if operation in SENDS:
         chunk = str(_chunk_sent(request) or "")
         recipient = _recipient(request) if operation == "send" else ""
     noted = request.get(_NOTED)
@@ -79,7 +78,7 @@ def details_of(
     details = _common(others, noted.listed, noted.more, noted.message_type, chunk or noted.chunk, recipient)
     if noted.reassemblies is None:
         return details
-    travelled = request.headers if operation in _SENDS else _headers_of_body(request, response)
+    travelled = request.headers if operation in SENDS else _headers_of_body(request, response)
     gzip = _has(travelled, "Content-Encoding: gzip")
     details = replace(details, headers=_witnessed(request.headers), gzip=gzip)
     done = whole and response is not None and 200 <= response.status < 300

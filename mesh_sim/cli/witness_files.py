@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +12,9 @@ from mesh_sim.cli.boundary import ExitCode, UsageError
 from mesh_sim.cli.session import ask
 from mesh_sim.cli.show import Styled, progress, show_facts, show_line, write_json
 from mesh_sim.cli.witness_start import PATH, Mailbox
+
+if TYPE_CHECKING:
+    from mesh_sim.witness.digests import Digest
 
 _BLOCK: Final = 1_048_576
 
@@ -37,9 +39,10 @@ def file(
     size = _size(case)
     if out.is_dir():
         raise UsageError(f"{out} is a folder; name the file to write in it, such as {out / 'to-send.dat'}")
+    from mesh_sim.witness.digests import RunningDigest
     from mesh_sim.witness.originals import blocks
 
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = RunningDigest()
     try:
         with (
             out.open("wb" if force else "xb") as written,
@@ -47,14 +50,15 @@ def file(
         ):
             for block in blocks(case.strip().lower(), size):
                 written.write(block)
-                digest.update(block)
+                digest.add(block)
                 shown.advance(len(block))
     except FileExistsError:
         raise FileExistsError(f"{out} exists already; replace it with --force") from None
+    md5 = digest.so_far().md5
     if json:
-        write_json({"case": case, "file": str(out), "size": size, "md5": digest.hexdigest()})
+        write_json({"case": case, "file": str(out), "size": size, "md5": md5})
     else:
-        show_facts([("file", str(out), ""), ("bytes", f"{size:,}", ""), ("MD5", digest.hexdigest(), "")])
+        show_facts([("file", str(out), ""), ("bytes", f"{size:,}", ""), ("MD5", md5, "")])
 
 
 def _size(wanted: str) -> int:
@@ -97,7 +101,8 @@ def compare(
     Where your client sends, that is the message as it arrived; else as it was
     put into the inbox. By size and MD5. Exit 1 if they are not equal.
     """
-    size, md5 = _digest(path, quiet=json)
+    digest = _digest(path, quiet=json)
+    size, md5 = digest.size, digest.md5
     wish = {"mailbox": mailbox, "case": case.strip().lower(), "size": size, "md5": md5}
     found = ask(url, "POST", f"{PATH}/compare", body=wish)
     if json:
@@ -116,14 +121,15 @@ def compare(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _digest(path: Path, *, quiet: bool) -> tuple[int, str]:
-    digest, size = hashlib.md5(usedforsecurity=False), 0
+def _digest(path: Path, *, quiet: bool) -> Digest:
+    from mesh_sim.witness.digests import RunningDigest
+
+    digest = RunningDigest()
     with (
         path.open("rb") as read,
         progress(f"Reading {path}", total=path.stat().st_size, quiet=quiet) as shown,
     ):
         while block := read.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
+            digest.add(block)
             shown.advance(len(block))
-    return size, digest.hexdigest()
+    return digest.so_far()

@@ -30,8 +30,6 @@ _POLL: Final = timedelta(seconds=30)
 """How long one question for news stays open."""
 _SLACK: Final = timedelta(seconds=30)
 """How much later than promised its answer may come."""
-_ELSEWHERE: Final = timedelta(seconds=2)
-"""How long a case that somebody else sets up may take to be there, once the one before it has ended."""
 
 Mailbox: TypeAlias = Annotated[
     str, typer.Option(metavar="MAILBOX", show_default=False, help="The mailbox of the client.")
@@ -241,8 +239,6 @@ class _Rehearsing:
         if attempt.forgotten:
             raise UsageError(f"case {case}: the rehearsal of {self._wish.mailbox} was begun anew elsewhere")
         found = await self._outcome(attempt)
-        if found["outcome"] == "not seen" and attempt.exit_status is None and place[0] < place[1]:
-            attempt.state = await self._later(attempt.state, _ELSEWHERE)
         if (other := attempt.superseded) is not None:
             raise UsageError(
                 f"case {other} of {self._wish.mailbox} was set up elsewhere, which ended case {case}; "
@@ -285,13 +281,13 @@ class _Rehearsing:
                 f"{self._advice(attempt.case)}"
             ) from late
 
-    async def _later(self, state: Fields, wait: timedelta = _POLL) -> Any:
+    async def _later(self, state: Fields) -> Any:
         query = {
             "mailbox": self._wish.mailbox,
             "after": str(state["version"]),
-            "timeout": f"{wait.total_seconds():g}s",
+            "timeout": f"{_POLL.total_seconds():g}s",
         }
-        return await self._client.get(PATH, query, patience=wait + _SLACK)
+        return await self._client.get(PATH, query, patience=_POLL + _SLACK)
 
     # -- driving a command ----------------------------------------------------------------------------
 

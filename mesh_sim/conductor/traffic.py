@@ -11,11 +11,11 @@ from mesh_sim.clock import real_now
 from mesh_sim.conductor.kept import Kept
 from mesh_sim.witness.cases.base import Case, Outcome, judge
 from mesh_sim.witness.cases.common import HANDSHAKE_LASTS, counted
+from mesh_sim.witness.cases.selections import SENDS
 from mesh_sim.witness.journal import Entry, Journal, JournalFilter
 from mesh_sim.witness.rehearsal import Attempt, Original, Rehearsal
 from mesh_sim.witness.trace import Trace
 
-_SENDS: Final = frozenset(("send", "send-chunk"))
 _MOST_OUTCOMES: Final = 5_000
 """How many outcomes are remembered, so that an attempt is judged once and not each time it is shown."""
 
@@ -83,7 +83,7 @@ class Traffic:
     async def last_body(self, mailbox_id: str, attempt: Attempt) -> Original | None:
         """Give the last body that arrived in an attempt, whole and its chunks in order; None for none."""
         entries = await self.of(mailbox_id, attempt.steps_at[0])
-        sends = (entry for entry in Trace(entries, real_now(), attempt).within if entry.operation in _SENDS)
+        sends = (entry for entry in Trace(entries, real_now(), attempt).within if entry.operation in SENDS)
         return next(filter(None, map(_body, reversed(tuple(sends)))), None)
 
     def forget(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from mesh_sim.witness.digests import RunningDigest
 from mesh_sim.witness.rehearsal import Original
 
 BLOCK_BYTES: Final = 1024 * 1024
@@ -32,15 +33,15 @@ def blocks(case_id: str, size: int, *, chunk: int = 1, chunks: int = 1) -> Itera
 @lru_cache(maxsize=64)
 def original(case_id: str, size: int, chunks: int = 1) -> Original:
     """Give the size and digests of a case's payload; takes some four seconds a gigabyte and blocks."""
-    whole = hashlib.md5(usedforsecurity=False)
+    whole = RunningDigest()
     of_chunks = []
     for number in range(1, chunks + 1):
-        digest = hashlib.md5(usedforsecurity=False)
+        of_chunk = RunningDigest()
         for block in blocks(case_id, size, chunk=number, chunks=chunks):
-            whole.update(block)
-            digest.update(block)
-        of_chunks.append(digest.hexdigest())
-    return Original(size, whole.hexdigest(), tuple(of_chunks))
+            whole.add(block)
+            of_chunk.add(block)
+        of_chunks.append(of_chunk.so_far().md5)
+    return Original(size, whole.so_far().md5, tuple(of_chunks))
 
 
 def _block(case_id: str, number: int) -> bytes:

@@ -39,6 +39,16 @@ def _accounts(owed: Iterable[_Owed], is_broken: Callable[[_Owed], bool]) -> tupl
     return tuple(sorted(shown.values(), key=lambda entry: entry.at))
 
 
+def _first_late(owed: Iterable[_Owed], *, never: str, late: str) -> Breach | None:
+    """Tell of the first whose other request did not come promptly: ``never``, or ``late``, by ``{after}``."""
+    one = next((one for one in owed if one.late), None)
+    if one is None:
+        return None
+    if one.paid is None:
+        return Breach(never, one.cause)
+    return Breach(late.format(after=seconds(one.paid.at - one.since)), one.paid)
+
+
 def seconds(span: timedelta) -> str:
     """Say how long it is."""
     return f"{span.total_seconds():,.0f} s"
@@ -77,13 +87,11 @@ def _checks_after_sends(trace: Trace) -> Iterator[_Owed]:
 
 
 def _checks_inbox_after_send(trace: Trace) -> Breach | None:
-    owed = next((one for one in _checks_after_sends(trace) if one.late), None)
-    if owed is None:
-        return None
-    if owed.paid is None:
-        return Breach("the inbox was not checked after this send", owed.cause)
-    after = owed.paid.at - owed.since
-    return Breach(f"the inbox was checked only {seconds(after)} after the send before it", owed.paid)
+    return _first_late(
+        _checks_after_sends(trace),
+        never="the inbox was not checked after this send",
+        late="the inbox was checked only {after} after the send before it",
+    )
 
 
 INBOX_AFTER_SEND: Final = Case(
@@ -119,13 +127,11 @@ def _acknowledgements(trace: Trace) -> list[_Owed]:
 
 
 def _acknowledges_promptly(trace: Trace) -> Breach | None:
-    owed = next((one for one in _acknowledgements(trace) if one.late), None)
-    if owed is None:
-        return None
-    if owed.paid is None:
-        return Breach("the message was not acknowledged after this download", owed.cause)
-    after = owed.paid.at - owed.since
-    return Breach(f"acknowledged only {seconds(after)} after the download had ended", owed.paid)
+    return _first_late(
+        _acknowledgements(trace),
+        never="the message was not acknowledged after this download",
+        late="acknowledged only {after} after the download had ended",
+    )
 
 
 ACKNOWLEDGE_PROMPTLY: Final = Case(
