@@ -3,11 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types suite coverage audit bench soak fuzz clean
+.PHONY: demo test test-browser lint types suite coverage audit bench soak fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # The stamp names what the environment was built from, so that a changed pyproject.toml installs again.
 $(STAMP): pyproject.toml
@@ -34,6 +34,12 @@ types: $(STAMP)
 # Without coverage, whose measuring takes half as long again.
 suite: $(STAMP)
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+# Elsewhere these tests are skipped: they run only where the variable names a Chromium.
+test-browser: $(STAMP)  ## the pages in a real browser; gets Playwright, and Chromium where there is none (PICTURES=1: docs/images/pages too)
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	chromium=$$($(BIN)/python .ci/chromium.py --install) && MESH_SIM_TEST_CHROMIUM=$$chromium \
+		$(if $(PICTURES),MESH_SIM_TEST_PICTURES=docs/images/pages) $(BIN)/pytest tests/browser
 
 coverage: $(STAMP)  ## the suite once more, with the lines and branches that it does not reach
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term

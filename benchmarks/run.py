@@ -1,6 +1,6 @@
 """Run the benchmarks, one after the other, and print one table of every target.
 
-All run but ``growth``, which takes long and keeps results of its own: ``--only growth``.
+All run but ``growth``, which takes long and keeps results of its own, and ``pages``: ``--only growth``.
 A full run is kept as ``results/bench.json`` and ``results/bench.png``, and README's section is written anew
 from it; a quick one, or one of some scripts only, keeps nothing unless ``--json`` says where. A benchmark
 that fails is named, and the others go on.
@@ -20,7 +20,7 @@ from processes import stop
 from results import RESULTS, Comparison, Findings, options, read, show, write
 
 SCRIPTS = ("server", "bulk", "start", "list_check", "transfer", "round_trip", "filtering", "membership")
-ON_DEMAND = ("growth",)
+ON_DEMAND = ("growth", "pages")
 FOLDER = Path(__file__).parent
 
 

@@ -67,6 +67,7 @@ class Core:
     housekeeper: Housekeeper
     rule: SharedRule
     register: OptOutRegister
+    submissions: SqlSubmissions
     stage: Stage | None
 
 
@@ -89,12 +90,13 @@ async def open_core(settings: Settings, clock: SimulatedClock | None = None) -> 
         )
         try:
             payloads = FilePayloads(settings.data / "payloads")
+            submissions = SqlSubmissions(database)
             if folder.alone:
-                await SqlSubmissions(database).release_claims()
+                await submissions.release_claims()
                 if count := await sweep_orphans(database, payloads):
                     log.info("swept up %d bodies that an earlier stop left unfinished", count)
             folder.share()
-            core = _assemble(settings, clock, directory, database, payloads, scenario)
+            core = _assemble(settings, clock, directory, database, payloads, submissions, scenario)
             followers = Followers(core.documents, core.shared_clock, core.mailboxes, core.rule)
             await followers.catch_up()
             async with (
@@ -113,6 +115,7 @@ def _assemble(
     directory: Directory,
     database: Database,
     payloads: FilePayloads,
+    submissions: SqlSubmissions,
     scenario: Scenario | None,
 ) -> Core:
     documents = SqlDocuments(database)
@@ -172,6 +175,7 @@ def _assemble(
         housekeeper=housekeeper,
         rule=SharedRule(register, documents),
         register=register,
+        submissions=submissions,
         stage=stage,
     )
 
@@ -179,8 +183,7 @@ def _assemble(
 @contextlib.asynccontextmanager
 async def working(core: Core) -> AsyncIterator[None]:
     """Answer submissions until the context is left."""
-    submissions = SqlSubmissions(core.database)
-    settings, exchange = core.settings, core.exchange
+    settings, exchange, submissions = core.settings, core.exchange, core.submissions
     service = OptOutService(
         submissions,
         ListDesk(core.messages, core.payloads),

@@ -15,6 +15,7 @@ from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.http_server import BrokenBody
 from mesh_sim.api.journal import MESSAGE_ID, REASON
+from mesh_sim.api.keys import NOT_FOUND_PAGE
 from mesh_sim.api.limits import TooBusy, end_unasked
 from mesh_sim.api.operations import NO_OPERATION, Handler, operation_of
 from mesh_sim.api.validation import ValidationFailed
@@ -25,6 +26,8 @@ from ndoo.protocol import ErrorCode
 log = logging.getLogger("mesh_sim.api")
 
 _CONTROL: Final = "/admin"
+_PROGRAMS: Final = (_CONTROL, "/messageexchange")
+"""Below these nobody looks for a page."""
 
 STATUS: Final[dict[type[errors.ExchangeError], int]] = {
     errors.Ambiguous: 300,
@@ -57,7 +60,8 @@ async def errors_to_bodies(request: web.Request, handler: Handler) -> web.Stream
     return response
 
 
-async def _answer(request: web.Request, error: Exception) -> web.Response:
+async def _answer(request: web.Request, error: Exception) -> web.StreamResponse:
+    answer: web.StreamResponse
     match error:
         case errors.ExchangeError():
             level = logging.ERROR if isinstance(error, errors.StorageFailed) else logging.INFO
@@ -123,7 +127,7 @@ def _refusal(request: web.Request, error: errors.ExchangeError) -> web.Response:
     )
 
 
-async def _not_found(request: web.Request) -> web.Response:
+async def _not_found(request: web.Request) -> web.StreamResponse:
     """Answer for a path that leads nowhere; a trailing slash is sent on to the path without it."""
     path = request.rel_url.raw_path
     if path.endswith("/") and path != "/":
@@ -136,7 +140,15 @@ async def _not_found(request: web.Request) -> web.Response:
                 there = request.url.join(plain) if "Host" in request.headers else plain
                 return web.Response(status=307, headers={"Location": str(there)})
     request[REASON] = "no operation has this path"
+    if _is_for_people(request):
+        return await request.app[NOT_FOUND_PAGE](request)
     return _json(404, {"detail": "Not Found"})
+
+
+def _is_for_people(request: web.Request) -> bool:
+    """Tell whether somebody looks for a page, in a browser."""
+    asks = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    return asks and not request.path.startswith(_PROGRAMS)
 
 
 def _json(

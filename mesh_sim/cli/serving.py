@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -114,6 +115,8 @@ def serve(
             kept = settings.store_mode is StoreMode.FILE
             where = f"data in {settings.data}" if kept else "in memory"
             typer.echo(f"mesh-sim is serving at {server.url} ({where}); Ctrl-C stops it")
+            if sys.stdout.isatty():  # programs that start a server read the line above, and stop at that
+                typer.echo(f"Open {_pages(server.url)} to see what happens in it")
             await stop.wait()
         typer.echo(f"mesh-sim has stopped; what it accepted is {'kept' if kept else 'gone'}")
 
@@ -168,6 +171,14 @@ def ready(
         show_error(f"not ready at {outcome.url}: {outcome.why}")
     if not outcome.ready:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _pages(url: str) -> str:
+    """Give the address of the pages for a browser here; one that stands for all of them leads nowhere."""
+    address = urlsplit(url)
+    everywhere = address.hostname in ("0.0.0.0", "::")  # noqa: S104 - told apart, not listened on
+    host = f"localhost:{address.port}" if everywhere else address.netloc
+    return f"{address.scheme}://{host}/"
 
 
 def _start_logging(level: LogLevel) -> None:

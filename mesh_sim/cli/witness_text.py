@@ -103,8 +103,10 @@ def _show_failed(case: Fields) -> None:
 
 
 def _show_evidence(case: Fields, broke: set[int]) -> None:
+    from mesh_sim.witness.report.evidence import around
+
     lines = case["evidence"]
-    places = _places([line["number"] in broke for line in lines])
+    places = around([line["number"] in broke for line in lines], reach=_AROUND, most=_MOST)
     days, above = Days(), -1
     for place in places:
         if place > above + 1:
@@ -114,17 +116,6 @@ def _show_evidence(case: Fields, broke: set[int]) -> None:
     if left_out := len(lines) + case["evidence_left_out"] - len(places):
         more = "1 more request is" if left_out == 1 else f"{left_out:,} more requests are"
         show_indented(Styled(f"{more} this case's evidence", "dim"), _INDENT)
-
-
-def _places(broke: list[bool]) -> list[int]:
-    """Choose what is shown: what broke a rule and what is around it; the last where nothing did."""
-    marked = [place for place, broken in enumerate(broke) if broken] or [len(broke) - 1]
-    near = {
-        place
-        for mark in marked
-        for place in range(max(mark - _AROUND, 0), min(mark + _AROUND + 1, len(broke)))
-    }
-    return sorted(near)[:_MOST]
 
 
 def _show_request(line: dict[str, Any], days: Days, *, broke: bool) -> None:

@@ -18,7 +18,7 @@ from mesh_sim.conductor.kept import Kept, read
 from mesh_sim.conductor.part import MOST_WATCHED, Part
 from mesh_sim.conductor.progress import DOCUMENT, Progress
 from mesh_sim.conductor.stagehand import Stagehand
-from mesh_sim.conductor.state import State, cue_of
+from mesh_sim.conductor.state import Standing, State, cue_of
 from mesh_sim.conductor.traffic import Traffic
 from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.shared import Documents
@@ -60,11 +60,12 @@ class Conductor:
         self._traffic = traffic
         self._documents = documents
         self._events = events
-        self._not_to_rehearse = {
+        self.not_to_rehearse = {
             service: "is the opt-out service's, which the simulator answers for",
             COUNTERPART: "is the counterpart of those who rehearse",
             DORMANT: "is the dormant one of those who rehearse",
         }
+        """The mailboxes that cannot rehearse, and why."""
         self._parts: dict[str, Part] = {}
         self._one_at_a_time = asyncio.Lock()
         self._one_report = asyncio.Lock()
@@ -154,8 +155,8 @@ class Conductor:
             StageTaken: another case needs the clock.
             StorageFailed: the stage cannot be set up; nothing of it stays.
         """
-        if mailbox_id in self._not_to_rehearse:
-            why = self._not_to_rehearse[mailbox_id]
+        if mailbox_id in self.not_to_rehearse:
+            why = self.not_to_rehearse[mailbox_id]
             raise CannotRehearse("mailbox", f"{mailbox_id} {why}; name the mailbox of your client")
         case = self._startable(case_id)
         async with self._one_at_a_time:
@@ -253,13 +254,27 @@ class Conductor:
         Raises:
             NotRehearsing: it has none.
         """
+        now = self.standing(mailbox_id)
+        outcomes = await self._traffic.outcomes(now.rehearsal, self.cases)
+        return State(now.rehearsal, now.version, now.cue, outcomes)
+
+    def standing(self, mailbox_id: str) -> Standing:
+        """Tell what a mailbox's rehearsal has come to, at once and without judging anything.
+
+        Raises:
+            NotRehearsing: it has none.
+        """
         part = self._part(mailbox_id)
-        rehearsal, at_version, attempt = part.rehearsal, part.version, part.rehearsal.current
-        cue = None
+        cue, attempt = None, part.rehearsal.current
         if attempt is not None:
             done = part.done_at is not None
             cue = cue_of(mailbox_id, self.cases[attempt.case], attempt, done=done)
-        return State(rehearsal, at_version, cue, await self._traffic.outcomes(rehearsal, self.cases))
+        return Standing(part.rehearsal, part.version, cue)
+
+    def position(self, mailbox_id: str) -> tuple[int, int]:
+        """Give what changes with every step of a mailbox's rehearsal, and with every request of it."""
+        part = self._parts.get(mailbox_id)
+        return (-1, self._last_heard or 0) if part is None else (part.version, part.last_heard)
 
     async def changed(self, mailbox_id: str, known: int, timeout: timedelta) -> State:
         """Wait until a rehearsal has another version than the one known, at most so long; tell how it stands.

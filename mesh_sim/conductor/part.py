@@ -26,6 +26,8 @@ class Part:
     version: int = 0
     heard: list[Entry] = field(default_factory=list)
     """In the order in which they began."""
+    last_heard: int = 0
+    """The number of its last request; 0 for none since the simulator was started."""
     unseen: bool = False
     """Whether something was heard that nobody has looked at."""
     done_at: datetime | None = None
@@ -53,6 +55,7 @@ class Part:
 
     def hear(self, entry: Entry) -> None:
         """Take note of a request that has ended."""
+        self.last_heard = entry.number
         bisect.insort(self.heard, entry, key=lambda known: known.at)
         del self.heard[:-MOST_WATCHED]
         self.unseen = True

@@ -40,13 +40,19 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How one mailbox's rehearsal stands; ``version`` grows with each change."""
+class Standing:
+    """What one mailbox's rehearsal has come to, before it is judged; ``version`` grows with each change."""
 
     rehearsal: Rehearsal
     version: int
     cue: Cue | None
     """None while no case is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class State(Standing):
+    """How one mailbox's rehearsal stands."""
+
     outcomes: tuple[Outcome | None, ...]
     """Of each attempt, in order; None for the one that is under way."""
 

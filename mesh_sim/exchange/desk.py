@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +11,17 @@ from mesh_sim.exchange.directory import Mailbox
 from mesh_sim.exchange.errors import NotFound
 from mesh_sim.exchange.events import Events, Kind
 from mesh_sim.exchange.messages import Chunk, Failure, Message, Metadata
-from mesh_sim.exchange.ports import MessageStore, MessageUpkeep, Moment, Side, Wanted
+from mesh_sim.exchange.ports import (
+    ChunkHere,
+    Found,
+    MessageStore,
+    MessageUpkeep,
+    Moment,
+    Search,
+    Side,
+    Tally,
+    Wanted,
+)
 from mesh_sim.exchange.reports import make_report
 from mesh_sim.exchange.states import Status
 from ndoo.protocol import ErrorCode
@@ -69,6 +79,26 @@ class ServiceDesk:
     ) -> Sequence[Message]:
         """List what a mailbox received (complete messages only) or sent after ``since``, newest first."""
         return await self._messages.history(mailbox.mailbox_id, side, since=since, before=before, limit=limit)
+
+    async def search(self, mailbox: Mailbox, wanted: Search, *, before: Moment | None, limit: int) -> Found:
+        """Look for messages of any status among those of a mailbox, newest first."""
+        return await self._messages.search(mailbox.mailbox_id, wanted, before=before, limit=limit)
+
+    async def tally(self, mailboxes: Iterable[Mailbox]) -> Mapping[str, Tally]:
+        """Count the messages of each of these mailboxes, by its id."""
+        return await self._messages.tally([mailbox.mailbox_id for mailbox in mailboxes])
+
+    async def related(self, message: Message, limit: int = 20) -> Sequence[Message]:
+        """List the others of a message's exchange, oldest first."""
+        return await self._messages.related(message, limit=limit)
+
+    async def chunks_here(self, message: Message, limit: int = 1000) -> Sequence[ChunkHere]:
+        """List the chunks of a message that have arrived, in their order."""
+        return await self._messages.chunks_here(message.message_id, limit=limit)
+
+    async def chunk(self, message: Message, number: int) -> Chunk | None:
+        """Give one chunk of any message, or None while it is not here."""
+        return await self._messages.chunk(message.message_id, number)
 
     async def put(self, drafts: Sequence[tuple[Message, Sequence[Chunk]]]) -> Sequence[Message]:
         """Deliver messages without asking whether their senders may send them, all of them or none."""

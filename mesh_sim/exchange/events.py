@@ -17,6 +17,10 @@ KEPT: Final = 1000
 """How many events are kept for those who come back, and how far a watcher may fall behind."""
 
 
+_NAMES_SOMEBODY: Final = ("mailbox", "sender", "recipient", "message_id")
+"""What an event has a value of that concerns not everybody."""
+
+
 class Kind(StrEnum):
     """What happened."""
 
@@ -80,12 +84,51 @@ class Subscription:
         self._news.set()
 
 
+class Gathering:
+    """What happened of one watcher's concern, kind by kind, however often it did."""
+
+    def __init__(self, kinds: Collection[Kind], about: str = "") -> None:
+        """Gather ``kinds``; with ``about``, an id in upper case, not what is about others by name."""
+        self._kinds = kinds
+        self._about = about
+        self._happened: set[Kind] = set()
+        self._news = asyncio.Event()
+        self._ended = False
+
+    async def next(self) -> frozenset[Kind] | None:
+        """Wait for something to happen; give all that did since the last call, or None at the end."""
+        while not self._happened:
+            if self._ended:
+                return None
+            self._news.clear()
+            await self._news.wait()
+        happened = frozenset(self._happened)
+        self._happened.clear()
+        return happened
+
+    def put(self, event: Event) -> None:
+        """Note that it happened."""
+        if event.kind in self._kinds and event.kind not in self._happened and self._concerns(event.data):
+            self._happened.add(event.kind)
+            self._news.set()
+
+    def end(self) -> None:
+        """Let the watcher have what happened so far, and no more."""
+        self._ended = True
+        self._news.set()
+
+    def _concerns(self, data: Mapping[str, object]) -> bool:
+        if not self._about or not any(data.get(name) for name in _NAMES_SOMEBODY):
+            return True
+        return any(isinstance(value, str) and value.upper() == self._about for value in data.values())
+
+
 class Events:
     """Hands each event to everybody who watches at that moment."""
 
     def __init__(self) -> None:
         self._kept: deque[Event] = deque(maxlen=KEPT)
-        self._watchers: set[Subscription] = set()
+        self._watchers: set[Subscription | Gathering] = set()
         self._number = 0
 
     def publish(self, kind: Kind, at: datetime, **data: str | int | float | bool | None) -> None:
@@ -134,3 +177,17 @@ class Events:
             yield subscription
         finally:
             self._watchers.discard(subscription)
+
+    @contextlib.contextmanager
+    def gather(self, kinds: Collection[Kind] = tuple(Kind), about: str = "") -> Iterator[Gathering]:
+        """Learn from now on which kinds of things happened; it takes no more memory the more happens.
+
+        With ``about``, an id in upper case, only of what has it as a value in any letter case, or names no
+        mailbox and no message.
+        """
+        gathering = Gathering(kinds, about)
+        self._watchers.add(gathering)
+        try:
+            yield gathering
+        finally:
+            self._watchers.discard(gathering)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from mesh_sim.exchange.filters import WorkflowFilter
 from mesh_sim.exchange.messages import Chunk, Failure, Message, MessageType, Stored
 from mesh_sim.exchange.states import Status
+
+TALLY_CAP: Final = 10_000
+"""So far a mailbox's messages are counted, where counting has to look at each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,60 @@ class Wanted:
     subject: str | None = None
     status: Status | None = None
     message_type: MessageType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for on one side of a mailbox; None, or an empty text, where anything will do."""
+
+    side: Side
+    status: Status | None = None
+    message_type: MessageType | None = None
+    message_id: str = ""
+    """What the id begins with, in upper case."""
+    local_id: str = ""
+    """Exactly."""
+    workflow_id: str = ""
+    """A part of it, in any letter case."""
+    other: str = ""
+    """The mailbox at the other end, exactly: whom an inbox's message is from, or an outbox's is for."""
+    subject: str = ""
+    """A part of it, in any letter case."""
+    since: datetime | None = None
+    """Created at this simulated time or later."""
+    until: datetime | None = None
+    """Created before this simulated time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what a search found."""
+
+    messages: Sequence[Message]
+    more: Moment | None = None
+    """Where to go on, as ``before``: there may be more. None where that was all."""
+    looked_to: datetime | None = None
+    """The creation time that was reached, where a search ended before its page was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many messages a mailbox has; of the last two no more than :data:`TALLY_CAP` are counted."""
+
+    waiting: int
+    """For it, to be collected."""
+    uploading: int
+    """From it, and not complete yet."""
+    uncollected: int
+    """For it, and expired before it collected them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHere:
+    """A chunk that has arrived: its number from 1, its size in bytes as sent."""
+
+    number: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +174,27 @@ class MessageStore(Protocol):
 
     async def find(self, wanted: Wanted, limit: int) -> Sequence[Message]:
         """List messages that are as ``wanted``, oldest first."""
+
+    async def search(self, mailbox_id: str, wanted: Search, *, before: Moment | None, limit: int) -> Found:
+        """Look for messages of any status among those of a mailbox, newest first.
+
+        Newest by creation; but by id, which begins with the time of its making, where an id is looked for,
+        and by arrival, where accepted messages of an inbox are, whatever their time. ``before`` continues
+        where an earlier page ended. One search looks through so many messages and no more.
+        """
+
+    async def tally(self, mailbox_ids: Sequence[str]) -> Mapping[str, Tally]:
+        """Count the messages of each of these mailboxes."""
+
+    async def related(self, message: Message, *, limit: int) -> Sequence[Message]:
+        """List the others of a message's exchange, oldest first.
+
+        These are what the same two mailboxes sent each other under its local id, if it has one, and the
+        reports on that; and the report on it, or what it reports on. Of many, those nearest in time.
+        """
+
+    async def chunks_here(self, message_id: str, *, limit: int) -> Sequence[ChunkHere]:
+        """List the chunks of a message that have arrived, in their order."""
 
 
 class MessageUpkeep(Protocol):

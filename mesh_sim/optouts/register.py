@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -76,6 +76,15 @@ class ChoiceBatch:
         return place < len(self.numbers) and int(self.numbers[place]) == number
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelTally:
+    """How many choices were made in one way, over all time: several may be one person's."""
+
+    channel: Channel
+    opted_out: int
+    withdrawn: int
+
+
 class Choices(Protocol):
     """Where choices are kept: added to, never changed."""
 
@@ -93,6 +102,9 @@ class Choices(Protocol):
 
     async def around(self, number: int) -> Sequence[ChoiceBatch]:
         """Give the batches that may hold this number, in the order recorded."""
+
+    async def by_channel(self) -> Mapping[tuple[Channel, bool], int]:
+        """Count the choices made in each way, those to opt out (True) and the withdrawals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +250,14 @@ class OptOutRegister:
         """Count the explicit choices valid at the simulated time ``at``."""
         snapshot = await self.snapshot(at)
         return Statistics(len(snapshot.explicit), len(snapshot.withdrawn), self.synthetic.rate)
+
+    async def by_channel(self) -> Sequence[ChannelTally]:
+        """Count the choices recorded, for every channel, whether they are valid or others came later."""
+        counts = await self._choices.by_channel()
+        return [
+            ChannelTally(channel, counts.get((channel, True), 0), counts.get((channel, False), 0))
+            for channel in Channel
+        ]
 
     def _moment(self, registered_at: datetime | None) -> datetime:
         """Give the time from which a choice counts, in UTC."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from mesh_sim.exchange.messages import Chunk, Message
+from mesh_sim.exchange.ports import Moment
 
 
 class State(StrEnum):
@@ -134,3 +135,22 @@ class Submissions(Protocol):
 
     async def submission(self, message_id: str) -> Submission | None:
         """Give one submission by its message id, or None."""
+
+    async def recent(
+        self,
+        *,
+        mailbox: str = "",
+        outcome: Outcome | None = None,
+        open_only: bool = False,
+        before: Moment | None = None,
+        limit: int,
+    ) -> Sequence[Submission]:
+        """List submissions, those received last first.
+
+        Args:
+            mailbox: whose; '' for everybody's.
+            outcome: only those that ended so.
+            open_only: only those that have not ended.
+            before: where an earlier page ended: the time of receipt and the id of its last submission.
+            limit: how many at the most.
+        """

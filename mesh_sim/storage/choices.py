@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -72,6 +72,11 @@ class SqlChoices:
         """Give the batches that may hold this number, in the order recorded."""
         rows = await self._database.read(lambda tx: tx.fetch(sql.CHOICES_AROUND, number))
         return [_batch(row) for row in rows]
+
+    async def by_channel(self) -> Mapping[tuple[Channel, bool], int]:
+        """Count the choices made in each way, without reading their numbers."""
+        rows = await self._database.read(lambda tx: tx.fetch(sql.CHOICES_BY_CHANNEL))
+        return {(Channel(channel), bool(opted_out)): int(count) for channel, opted_out, count in rows}
 
 
 def _batch(row: Row) -> ChoiceBatch:

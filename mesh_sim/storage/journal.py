@@ -46,6 +46,8 @@ _PASSING: Final = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.
 
 _COLUMNS: Final = sql.ENTRY_COLUMNS.split(", ")
 
+_ABOVE_ALL: Final = 2**63 - 1
+
 _PRUNE_EVERY: Final = timedelta(minutes=1)
 
 
@@ -231,7 +233,10 @@ class _JournalFile:
     def read(self, wanted: JournalFilter) -> list[Entry]:
         """Give the entries asked for."""
         statement = sql.ENTRIES_OLDEST_FIRST if wanted.oldest_first else sql.ENTRIES_NEWEST_FIRST
-        values = asdict(wanted) | {"since": 0 if wanted.since is None else micros(wanted.since)}
+        values = asdict(wanted) | {
+            "since": 0 if wanted.since is None else micros(wanted.since),
+            "before": _ABOVE_ALL if wanted.before is None else wanted.before,
+        }
         rows = self._run(lambda connection: connection.execute(statement, values).fetchall(), "BEGIN")
         return [_entry(row) for row in rows]
 

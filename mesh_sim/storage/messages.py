@@ -6,26 +6,40 @@ The functions that take a transaction are building blocks: whoever needs several
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Final
 
 from mesh_sim.exchange.filters import Match, WorkflowFilter
-from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, MessageType, Metadata, Stored
-from mesh_sim.exchange.ports import Listed, Moment, Side, Wanted
+from mesh_sim.exchange.messages import Chunk, Failure, Inline, Message, Stored
+from mesh_sim.exchange.ports import (
+    TALLY_CAP,
+    ChunkHere,
+    Found,
+    Listed,
+    Moment,
+    Search,
+    Side,
+    Tally,
+    Wanted,
+)
 from mesh_sim.exchange.states import IllegalStep, Status, Step, advance
-from mesh_sim.storage import sql
-from mesh_sim.storage.database import Database, Row, Transaction, Value
-from mesh_sim.storage.times import from_micros, micros
-from ndoo.protocol import ErrorCode
+from mesh_sim.storage import search_sql, sql
+from mesh_sim.storage.database import Database, Operation, Row, Transaction, Value
+from mesh_sim.storage.related import related
+from mesh_sim.storage.rows import as_chunk, as_message
+from mesh_sim.storage.search import search
+from mesh_sim.storage.times import micros
 
 _NEVER: Final = 2**63 - 1
 """Later than any message."""
 
-# A dictionary finds a member several times faster than its class does, and every request reads a message.
-_TYPES: Final = {member.value: member for member in MessageType}
-_STATUSES: Final = {member.value: member for member in Status}
+_TALLIED_AT_ONCE: Final = 5
+"""So many mailboxes are counted before the event loop has its turn."""
+_CHUNKS_AT_ONCE: Final = 5000
+"""So many chunks are listed before it has."""
 
 _FILTERED_INBOX: Final = {
     Match.EQUALS: sql.INBOX_WORKFLOW,
@@ -72,7 +86,7 @@ class SqlMessageStore:
         if row is None:
             return None
         chunk = row[sql.MESSAGE_WIDTH :]
-        return as_message(row), None if chunk[0] is None else _as_chunk(chunk)
+        return as_message(row), None if chunk[0] is None else as_chunk(chunk)
 
     async def chunk(self, message_id: str, number: int) -> Chunk | None:
         """Give one chunk, or None."""
@@ -119,6 +133,33 @@ class SqlMessageStore:
         statement = sql.find_messages(tuple(given))
         rows = await self._database.read(lambda tx: tx.fetch(statement, *given.values(), limit))
         return [as_message(row) for row in rows]
+
+    async def search(self, mailbox_id: str, wanted: Search, *, before: Moment | None, limit: int) -> Found:
+        """Look for messages of any status among those of a mailbox, newest first."""
+        return await search(self._database, mailbox_id, wanted, before=before, limit=limit)
+
+    async def tally(self, mailbox_ids: Sequence[str]) -> Mapping[str, Tally]:
+        """Count the messages of each of these mailboxes."""
+        tallies: dict[str, Tally] = {}
+        for start in range(0, len(mailbox_ids), _TALLIED_AT_ONCE):
+            tallies |= await self._database.read(_tally(mailbox_ids[start : start + _TALLIED_AT_ONCE]))
+            await asyncio.sleep(0)
+        return tallies
+
+    async def related(self, message: Message, *, limit: int) -> Sequence[Message]:
+        """List the others of a message's exchange, oldest first."""
+        return await self._database.read(lambda tx: related(tx, message, limit))
+
+    async def chunks_here(self, message_id: str, *, limit: int) -> Sequence[ChunkHere]:
+        """List the chunks of a message that have arrived, in their order."""
+        here: list[ChunkHere] = []
+        while (wanted := min(limit - len(here), _CHUNKS_AT_ONCE)) > 0:
+            rows = await self._database.read(_chunks_here(message_id, here[-1].number if here else 0, wanted))
+            here += [ChunkHere(number, size) for number, size in rows]
+            if len(rows) < wanted:
+                break
+            await asyncio.sleep(0)
+        return here
 
 
 # -- inside a transaction ---------------------------------------------------------------------------
@@ -232,12 +273,19 @@ async def fetch(tx: Transaction, message_id: str) -> Message | None:
 async def fetch_chunk(tx: Transaction, message_id: str, number: int) -> Chunk | None:
     """Give one chunk, or None."""
     row = await tx.fetch_row(sql.CHUNK, message_id, number)
-    return None if row is None else _as_chunk(row)
+    return None if row is None else as_chunk(row)
 
 
-def _as_chunk(row: Row) -> Chunk:
-    number, size, inline, payload_key = row
-    return Chunk(number, size, Stored(payload_key) if inline is None else Inline(bytes(inline)))
+def _tally(mailbox_ids: Sequence[str]) -> Operation[dict[str, Tally]]:
+    async def tally(tx: Transaction) -> dict[str, Tally]:
+        counts = {each: await tx.fetch_row(search_sql.TALLY, each, TALLY_CAP) for each in mailbox_ids}
+        return {each: Tally(*row) for each, row in counts.items() if row is not None}
+
+    return tally
+
+
+def _chunks_here(message_id: str, after: int, limit: int) -> Operation[Sequence[Row]]:
+    return lambda tx: tx.fetch(search_sql.CHUNKS_HERE, message_id, after, limit)
 
 
 async def _expect(tx: Transaction, message_id: str, step: Step) -> Message:
@@ -259,39 +307,3 @@ async def _put_chunk(tx: Transaction, message_id: str, chunk: Chunk) -> None:
     inline = chunk.body.data if isinstance(chunk.body, Inline) else None
     key = chunk.body.key if isinstance(chunk.body, Stored) else None
     await tx.execute(sql.PUT_CHUNK, message_id, chunk.number, chunk.size, inline, key)
-
-
-def as_message(row: Row) -> Message:
-    """Read a row of :data:`mesh_sim.storage.sql.MESSAGE_COLUMNS`."""
-    failure = None
-    if row[21] is not None:
-        failure = Failure(ErrorCode(row[22], row[23], row[24]), from_micros(int(row[21])), row[25])
-    return Message(
-        message_id=row[0],
-        message_type=_TYPES[row[1]],
-        sender=row[2],
-        recipient=row[3],
-        workflow_id=row[4],
-        status=_STATUSES[row[5]],
-        total_chunks=row[6],
-        created_at=from_micros(int(row[7])),
-        metadata=Metadata(
-            subject=row[8],
-            local_id=row[9],
-            partner_id=row[10],
-            file_name=row[11],
-            checksum=row[12],
-            content_type=row[13],
-            content_encoding=row[14],
-            encrypted=bool(row[15]),
-            compressed=bool(row[16]),
-        ),
-        file_size=row[17],
-        position=row[18],
-        accepted_at=from_micros(row[19]),
-        acknowledged_at=from_micros(row[20]),
-        failure=failure,
-        intended_recipient=row[26],
-        in_inbox=bool(row[27]),
-        in_outbox=bool(row[28]),
-    )

@@ -1,4 +1,4 @@
-"""Every SQL statement, in the dialect that SQLite and PostgreSQL share.
+"""Every SQL statement but those of ``search_sql``, in the dialect that SQLite and PostgreSQL share.
 
 Times are microseconds since 1970 in UTC; flags are 0 or 1; text that was never given is ''.
 """
@@ -10,6 +10,11 @@ from typing import Final
 
 VERSION: Final = 2
 """Of the schema; grows with every change that a file made earlier does not have."""
+
+RARE_STATUSES: Final = ("uploading", "undeliverable", "error")
+"""A message that is sent whole and collected never has one of these."""
+# Not an IN, for which SQLite builds a table whenever a message is sent or acknowledged.
+RARE: Final = "status <> 'accepted' AND status <> 'acknowledged'"
 
 SCHEMA: Final = (
     """
@@ -67,6 +72,19 @@ SCHEMA: Final = (
         WHERE accepted_at IS NOT NULL
     """,
     "CREATE INDEX IF NOT EXISTS messages_unfinished ON messages (created_at) WHERE accepted_at IS NULL",
+    # What people look for and count that is not as usual; sending and acknowledging touch none of these.
+    f"""
+    CREATE INDEX IF NOT EXISTS messages_rare_received
+        ON messages (recipient, status, created_at, message_id, in_inbox) WHERE {RARE}
+    """,
+    f"""
+    CREATE INDEX IF NOT EXISTS messages_rare_sent
+        ON messages (sender, status, created_at, message_id, in_outbox) WHERE {RARE}
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS messages_linked ON messages (linked_message_id)
+        WHERE linked_message_id <> ''
+    """,
     """
     CREATE TABLE IF NOT EXISTS chunks (
         message_id  TEXT NOT NULL,
@@ -316,6 +334,7 @@ OPTOUT_SCHEMA: Final = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS choices_span ON choices (lowest, highest)",
+    "CREATE INDEX IF NOT EXISTS choices_channel ON choices (channel, opted_out)",
     # One row: its row lock hands out choice ids in commit order.
     """
     CREATE TABLE IF NOT EXISTS registers (
@@ -345,6 +364,11 @@ OPTOUT_SCHEMA: Final = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS submissions_open ON submissions (due_at) WHERE state <> 'finished'",
+    "CREATE INDEX IF NOT EXISTS submissions_received ON submissions (received_at, message_id)",
+    "CREATE INDEX IF NOT EXISTS submissions_outcome ON submissions (outcome, received_at, message_id)",
+    """
+    CREATE INDEX IF NOT EXISTS submissions_mailbox ON submissions (mailbox, outcome, received_at, message_id)
+    """,
 )
 
 ALLOT_CHOICES: Final = """
@@ -360,6 +384,9 @@ CLEAR_CHOICES: Final = "DELETE FROM choices"
 LAST_CHOICE: Final = "SELECT last_choice FROM registers WHERE register_id = 1"
 CHOICE_COLUMNS: Final = "choice_id, opted_out, registered_at, channel, numbers"
 CHOICES: Final = f"SELECT {CHOICE_COLUMNS} FROM choices ORDER BY choice_id"
+CHOICES_BY_CHANNEL: Final = """
+    SELECT channel, opted_out, SUM(length(numbers) / 8) FROM choices GROUP BY channel, opted_out
+"""
 CHOICES_AROUND: Final = f"""
     SELECT {CHOICE_COLUMNS} FROM choices
     WHERE lowest <= $1 AND highest >= $1 ORDER BY choice_id
@@ -371,6 +398,12 @@ SUBMISSION_COLUMNS: Final = (
 )
 
 SUBMISSION: Final = f"SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE message_id = $1"
+_RECENT: Final = "(received_at, message_id) < ($1, $2) ORDER BY received_at DESC, message_id DESC LIMIT $3"
+RECENT_SUBMISSIONS: Final = f"SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE {_RECENT}"
+RECENT_WITH_OUTCOME: Final = f"SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE outcome = $4 AND {_RECENT}"
+RECENT_OF_MAILBOX: Final = f"""
+    SELECT {SUBMISSION_COLUMNS} FROM submissions WHERE mailbox = $5 AND outcome = $4 AND {_RECENT}
+"""
 NEW_SUBMISSIONS: Final = """
     SELECT m.message_id FROM messages m LEFT JOIN submissions s ON s.message_id = m.message_id
     WHERE m.recipient = $1 AND m.status = 'accepted' AND m.in_inbox = 1 AND s.message_id IS NULL
@@ -457,7 +490,8 @@ INSERT_ENTRIES: Final = (
 LAST_ENTRY: Final = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"
 SELECT_ENTRIES: Final = f"""
     SELECT {ENTRY_COLUMNS} FROM entries
-    WHERE number > :after AND at >= :since AND status BETWEEN :lowest_status AND :highest_status
+    WHERE number > :after AND number < :before AND at >= :since
+        AND status BETWEEN :lowest_status AND :highest_status
         AND (:unsuccessful = 0 OR status = 0 OR status >= 300)
         AND (:mailbox = '' OR mailbox = :mailbox) AND (:operation = '' OR operation = :operation)
         AND (:message_id = '' OR message_id = :message_id)

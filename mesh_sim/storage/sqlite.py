@@ -49,6 +49,8 @@ class SqliteDatabase:
             self._writer.execute("COMMIT")
             self._reader = connect(path, synchronous="FULL")
         self._reader.execute("PRAGMA query_only = ON")
+        # Its own knows the letters a to z alone.
+        self._reader.create_function("lower", 1, str.lower, deterministic=True)
         self._read = SqliteTransaction(self._reader)
         checkpoints = Checkpoints(path, self._writer)
         self._commits = GroupedCommits(self._writer, checkpoints)

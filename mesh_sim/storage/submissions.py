@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from mesh_sim.exchange.messages import Message
+from mesh_sim.exchange.ports import Moment
 from mesh_sim.exchange.states import Status
 from mesh_sim.optouts.submissions import Claim, Conclusion, Outcome, Reply, State, Submission
 from mesh_sim.storage import sql
 from mesh_sim.storage.database import Database, Row, Transaction
 from mesh_sim.storage.messages import acknowledge, fetch, insert
 from mesh_sim.storage.times import from_micros, micros
+
+_NEVER: Final = 2**63 - 1
+"""Later than any submission."""
+
+_OPEN: Final = ""
+"""What the outcome is until there is one."""
 
 _LEFT = "the submission left the inbox before it was answered: it expired, or somebody acknowledged it"
 
@@ -122,6 +130,46 @@ class SqlSubmissions:
     async def submission(self, message_id: str) -> Submission | None:
         """Give one submission by its message id, or None."""
         return await self._database.read(lambda tx: _fetch_submission(tx, message_id))
+
+    async def recent(
+        self,
+        *,
+        mailbox: str = "",
+        outcome: Outcome | None = None,
+        open_only: bool = False,
+        before: Moment | None = None,
+        limit: int,
+    ) -> Sequence[Submission]:
+        """List submissions, those received last first."""
+        place = (micros(before.created_at), before.message_id) if before else (_NEVER, "")
+        page = (*place, limit)
+
+        async def select(tx: Transaction) -> list[Submission]:
+            if not mailbox and outcome is None and not open_only:
+                return [_submission(row) for row in await tx.fetch(sql.RECENT_SUBMISSIONS, *page)]
+            statement = sql.RECENT_OF_MAILBOX if mailbox else sql.RECENT_WITH_OUTCOME
+            whose = [mailbox] if mailbox else []
+            # One index has them in order outcome by outcome; the newest of each are the newest of all.
+            rows = [
+                row
+                for each in _outcomes(outcome, open_only=open_only)
+                for row in await tx.fetch(statement, *page, each, *whose)
+            ]
+            found = sorted(map(_submission, rows), key=_received, reverse=True)
+            return found[:limit]
+
+        return await self._database.read(select)
+
+
+def _outcomes(outcome: Outcome | None, *, open_only: bool) -> Sequence[str]:
+    """Give what the outcomes asked for are in the database."""
+    if open_only:
+        return [] if outcome else [_OPEN]
+    return [outcome.value] if outcome else [_OPEN, *Outcome]
+
+
+def _received(submission: Submission) -> tuple[datetime, str]:
+    return submission.received_at, submission.message_id
 
 
 async def _claim_new(tx: Transaction, message: Message, owner: str, until: datetime) -> int:

@@ -11,7 +11,8 @@ from mesh_sim.exchange.ports import Ages, MakeReport
 from mesh_sim.exchange.states import Status, Step, advance
 from mesh_sim.storage import sql
 from mesh_sim.storage.database import Database, Operation, Transaction
-from mesh_sim.storage.messages import arrive, as_message, failure_values, fetch, insert
+from mesh_sim.storage.messages import arrive, failure_values, fetch, insert
+from mesh_sim.storage.rows import as_message
 from mesh_sim.storage.times import from_micros, micros
 from ndoo.protocol import Codes
 

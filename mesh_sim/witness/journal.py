@@ -149,6 +149,8 @@ class JournalFilter:
     """Begun at this real time or later."""
     after: int = 0
     """Numbered above this."""
+    before: int | None = None
+    """Numbered below this."""
     limit: int = 100
     oldest_first: bool = False
 
@@ -156,6 +158,7 @@ class JournalFilter:
         """Tell whether an entry is one of those asked for, the limit aside."""
         return (
             entry.number > self.after
+            and (self.before is None or entry.number < self.before)
             and self.lowest_status <= entry.status <= self.highest_status
             and (not self.unsuccessful or entry.unsuccessful)
             and self.mailbox.upper() in ("", entry.mailbox.upper())

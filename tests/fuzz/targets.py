@@ -24,9 +24,8 @@ from table import TARGETS, as_header, scratch, target
 
 from mesh_sim import gzip as gzip_steps
 from mesh_sim import participants
-from mesh_sim.api.control.clock import ClockWish
 from mesh_sim.api.control.journal import JournalQuery
-from mesh_sim.api.control.optouts import ChoicesWish, RuleWish
+from mesh_sim.api.control.optouts import ChoicesWish
 from mesh_sim.api.control_file import _LENGTHS, _check_text
 from mesh_sim.api.cursors import make_cursor, read_cursor
 from mesh_sim.api.sandbox.admin import EventGiven, ReportGiven
@@ -43,9 +42,11 @@ from mesh_sim.faults import RuleRefused
 from mesh_sim.optouts.loading import InvalidNumbers, ListLoader
 from mesh_sim.scenario import load_scenario
 from mesh_sim.wishes.base import problems_of
+from mesh_sim.wishes.clock import ClockWish
 from mesh_sim.wishes.faults import FaultWish
 from mesh_sim.wishes.mailboxes import MailboxWish
 from mesh_sim.wishes.messages import MessageWish
+from mesh_sim.wishes.optouts import RuleWish
 from mesh_sim.witness.near_misses import Refused, near_misses
 from ndoo._cache_file import CacheHeader, CacheWriter, read_frame, read_numbers
 from ndoo.errors import CacheAltered, CacheError, ConfigError

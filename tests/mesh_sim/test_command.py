@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from typer.testing import CliRunner
 
@@ -177,3 +178,29 @@ async def test_a_worker_needs_a_folder_to_share(tmp_path: Path) -> None:
     code, _, complaint = await _run("worker", cwd=tmp_path, STORE_MODE="memory")
     assert code == 2
     assert "set it to 'file'" in complaint
+
+
+@pytest.mark.parametrize(("listening", "open_there"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "localhost")])
+async def test_people_are_told_where_to_look(tmp_path: Path, listening: str, open_there: str) -> None:
+    """On a terminal `serve` says which address to open in a browser, and there are the pages."""
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mesh_sim", "serve", "--port", "0", "--host", listening,
+        cwd=tmp_path, env=_environment() | {"MESH_SIM_ADMIN_TOKEN": "an admin token"},
+        stdout=theirs, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        with open(ours) as terminal:  # noqa: ASYNC230, PTH123 - nothing else is to be done meanwhile
+            serving, where = terminal.readline(), terminal.readline()
+            found = re.search(r"Open (http://\S+/) to see", where)
+            assert found, where
+            assert found[1].replace(open_there, listening).rstrip("/") + " " in serving
+            async with aiohttp.ClientSession() as session, session.get(found[1]) as answer:
+                assert (answer.status, answer.content_type) == (200, "text/html")
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()

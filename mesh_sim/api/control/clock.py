@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from aiohttp import web
-from pydantic import Field, model_validator
 
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_wish
 from mesh_sim.api.keys import TIME
 from mesh_sim.clock import real_now
-from mesh_sim.durations import Duration
-from mesh_sim.wishes.base import Wish
-
-
-class ClockWish(Wish):
-    """What is to be done to the clock: one of the two."""
-
-    advance: Duration | None = Field(None, description="how far, such as 5d")
-    reset: bool = False
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> ClockWish:
-        if (self.advance is not None) is self.reset:
-            raise ValueError('say either {"advance": "5d"} or {"reset": true}')
-        return self
+from mesh_sim.wishes.clock import ClockWish
 
 
 async def show_clock(request: web.Request) -> web.Response:

@@ -58,6 +58,7 @@ class JournalQuery(Wish):
     message_id: str = ""
     since: Annotated[datetime | None, BeforeValidator(_moment)] = None
     after: int | None = Field(None, ge=0, lt=2**63)
+    before: int | None = Field(None, ge=0, lt=2**63)
     limit: int = Field(100, ge=1, le=5000)
     order: Literal["oldest", "newest"] | None = None
 
@@ -72,6 +73,7 @@ class JournalQuery(Wish):
             message_id=self.message_id,
             since=self.since,
             after=self.after or 0,
+            before=self.before,
             limit=self.limit,
             # Whoever reads on from somewhere wants what came next.
             oldest_first=self.order == "oldest" or (self.order is None and self.after is not None),

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import numpy as np
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import answer, read_query, read_wish
 from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
 from mesh_sim.optouts.loading import InvalidNumbers, ListLoader, parse_numbers
-from mesh_sim.optouts.register import Channel, Choice, in_utc
-from mesh_sim.optouts.snapshot import SyntheticRule
+from mesh_sim.optouts.register import Choice
 from mesh_sim.wishes.base import Problem, Wish
+from mesh_sim.wishes.optouts import ChoiceWish, RuleWish
 from ndoo.lists import Numbers, NumberSet, parse_number
 
 _THREAD_BYTES: Final = 64 * 1024
 
 NumberText = Annotated[str, Field(max_length=40)]
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
-
-
-class ChoiceWish(Wish):
-    """How and when a choice was made; without a time it counts from now on."""
-
-    registered_at: Moment | None = None
-    channel: Channel = Channel.STAFF
 
 
 class ChoicesWish(ChoiceWish):
@@ -46,13 +37,6 @@ class LoadQuery(ChoiceWish):
     """One choice for everybody in a file."""
 
     opted_out: bool = True
-
-
-class RuleWish(Wish):
-    """Which numbers without a choice count as opted out; what is not given stays."""
-
-    rate: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=0, lt=2**63)
 
 
 class ListQuery(Wish):
@@ -94,13 +78,9 @@ async def show_statistics(request: web.Request) -> web.Response:
 async def change_rule(request: web.Request) -> web.Response:
     """Set the synthetic rate or seed."""
     wish = await read_wish(request, RuleWish)
-    if wish.rate is None and wish.seed is None:
+    if wish.changes_nothing:
         raise ControlRefused(400, 'say what is to change, such as {"rate": 0}')
-    now = request.app[REGISTER].synthetic
-    rule = SyntheticRule(
-        now.rate if wish.rate is None else wish.rate, now.seed if wish.seed is None else wish.seed
-    )
-    await request.app[RULE].set(rule)
+    await request.app[RULE].set(wish.rule(request.app[REGISTER].synthetic))
     return await show_statistics(request)
 
 
@@ -185,16 +165,39 @@ def _number(request: web.Request) -> int:
     return number
 
 
-async def _person(request: web.Request, number: int) -> web.Response:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one person stands at the simulated time ``at``: opted out or not, and by what; every choice."""
+
+    at: datetime
+    opted_out: bool
+    by_choice: bool
+    """Whether a choice says so; if not, the synthetic rule does."""
+    history: Sequence[Choice]
+    """In the order in which they take effect, those to come among them."""
+
+
+async def standing(request: web.Request, number: int) -> Standing:
+    """Look up where one person stands now."""
     register, now = request.app[REGISTER], request.app[EXCHANGE].now()
     snapshot = await register.snapshot(now)
     history = await register.history(number)
+    return Standing(
+        at=now,
+        opted_out=bool(snapshot.opted_out(np.array([number], np.int64))[0]),
+        by_choice=any(choice.registered_at <= now for choice in history),
+        history=history,
+    )
+
+
+async def _person(request: web.Request, number: int) -> web.Response:
+    found = await standing(request, number)
     return answer(
         {
             "nhs_number": f"{number:010}",
-            "opted_out": bool(snapshot.opted_out(np.array([number], np.int64))[0]),
-            "by": "choice" if any(choice.registered_at <= now for choice in history) else "synthetic rule",
-            "history": [_choice(choice) for choice in history],
+            "opted_out": found.opted_out,
+            "by": "choice" if found.by_choice else "synthetic rule",
+            "history": [_choice(choice) for choice in found.history],
         }
     )
 

@@ -32,7 +32,7 @@ def guarded(handler: Handler) -> Handler:
 
     async def check_first(request: web.Request) -> web.StreamResponse:
         request[POLICY] = NO_PAGE
-        _check_origin(request)
+        check_origin(request)
         _check_token(request)
         await ask_for_body(request)
         return await handler(request)
@@ -54,8 +54,12 @@ def _check_token(request: web.Request) -> None:
         )
 
 
-def _check_origin(request: web.Request) -> None:
-    """Refuse what a page of another site makes a browser send, also under a name that it made ours."""
+def check_origin(request: web.Request) -> None:
+    """Refuse what a page of another site makes a browser send, also under a name that it made ours.
+
+    Raises:
+        ControlRefused: it comes from there.
+    """
     if _is_foreign(request):
         raise ControlRefused(403, "the control API answers no requests from other sites' pages")
     if request.app[SETTINGS].admin_token is None and not is_loopback(_host_name(_host(request))):

@@ -130,18 +130,20 @@ async def show_report(request: web.Request) -> web.Response:
         report = await request.app[CONDUCTOR].report(query.mailbox, cases)
     if query.format == "html":
         request[POLICY] = PAGE
-    body = await asyncio.to_thread(_written, report, query.format)
+    body = await asyncio.to_thread(written, report, query.format)
     charset = None if query.format == "json" else "utf-8"
-    return web.Response(body=body, content_type=_CONTENT_TYPES[query.format], charset=charset)
+    return web.Response(body=body, content_type=CONTENT_TYPES[query.format], charset=charset)
 
 
 # -- forms -------------------------------------------------------------------------------------------
 
 
-_CONTENT_TYPES: Final = {"json": "application/json", "junit": "application/xml", "html": "text/html"}
+CONTENT_TYPES: Final = {"json": "application/json", "junit": "application/xml", "html": "text/html"}
+"""In which forms there is a report, and what each is."""
 
 
-def _written(report: Report, form: str) -> bytes:
+def written(report: Report, form: str) -> bytes:
+    """Write a report in one of its forms; a long one takes a while, and blocks."""
     # Only now, as most simulators are asked for no report, and every start would take the longer.
     from mesh_sim.witness.report import as_html, as_json, as_junit  # noqa: PLC0415
 

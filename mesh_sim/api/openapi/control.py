@@ -6,11 +6,10 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from mesh_sim.api.control.clock import ClockWish
 from mesh_sim.api.control.events import EventsQuery
 from mesh_sim.api.control.journal import JournalQuery
 from mesh_sim.api.control.messages import MessageQuery
-from mesh_sim.api.control.optouts import ChoicesWish, ChoiceWish, ListQuery, LoadQuery, RuleWish
+from mesh_sim.api.control.optouts import ChoicesWish, ListQuery, LoadQuery
 from mesh_sim.api.control.wait import WaitQuery
 from mesh_sim.api.openapi.parts import (
     COUNT,
@@ -36,9 +35,11 @@ from mesh_sim.api.openapi.schemas import STATUSES, TYPES
 from mesh_sim.exchange.events import Kind
 from mesh_sim.faults import Action
 from mesh_sim.optouts.register import Channel
+from mesh_sim.wishes.clock import ClockWish
 from mesh_sim.wishes.faults import FaultWish
 from mesh_sim.wishes.mailboxes import MailboxWish
 from mesh_sim.wishes.messages import MessageWish
+from mesh_sim.wishes.optouts import ChoiceWish, RuleWish
 from mesh_sim.witness.journal import WITNESSED
 
 MODELS: Final[tuple[type[BaseModel], ...]] = (
@@ -354,7 +355,8 @@ CONTROL: Final = (
         "show_journal",
         "List requests and what came of them",
         ok(
-            "A page; `next` is the next one's `after`.",
+            "A page; oldest first, `next` is the next one's `after`; newest first, its `before` is the "
+            "number of the last entry.",
             record({"entries": list_of(ref("JournalEntry")), "next": _OPT_WHOLE}),
         )
         | INVALID,

@@ -62,6 +62,15 @@ def began(entry: Entry) -> tuple[datetime, int]:
     return entry.at, entry.number
 
 
+def around(broke: Sequence[bool], *, reach: int, most: int) -> list[int]:
+    """Choose places of a short form: what broke a rule and what is around it; the last where nothing did."""
+    marked = [place for place, broken in enumerate(broke) if broken] or [len(broke) - 1]
+    near = {
+        place for mark in marked for place in range(max(mark - reach, 0), min(mark + reach + 1, len(broke)))
+    }
+    return sorted(near)[:most]
+
+
 def _shown(count: int, broke: Sequence[int]) -> list[int]:
     """Choose places: those that broke a rule, the first, the last, then more and more around them."""
     shown: dict[int, None] = {}

@@ -83,6 +83,8 @@ async def test_an_entry_says_everything(busy: Simulator) -> None:
         ("since=10m", ["list", "list", "-", "list", "send"]),
         ("since=2999-01-01", []),
         ("after=3", ["list", "list"]),
+        ("before=3", ["list", "send"]),
+        ("after=1&before=4&limit=1", ["list"]),
         ("limit=2", ["list", "list"]),
         ("order=oldest&limit=1", ["send"]),
         ("mailbox=X26ABC1&status=200&order=oldest", ["list"]),
@@ -135,6 +137,19 @@ async def test_reading_on(simulator: Simulator) -> None:
     assert (await ask(simulator, "limit=3"))["next"] is None
 
 
+async def test_reading_back(simulator: Simulator) -> None:
+    """Read newest first, ``before`` the last entry's number leads from page to page to every entry once."""
+    caller = simulator.caller()
+    for _ in range(7):
+        await caller.get("inbox")
+    seen, query = [], "limit=3"
+    while entries := (await ask(simulator, query))["entries"]:
+        seen += [entry["number"] for entry in entries]
+        await caller.get("count")  # what comes in meanwhile is not in between
+        query = f"limit=3&before={seen[-1]}"
+    assert seen == [7, 6, 5, 4, 3, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("query", "field", "text"),
     [
@@ -149,6 +164,8 @@ async def test_reading_on(simulator: Simulator) -> None:
         ("after=-1", "after", "at least 0"),
         ("after=99999999999999999999", "after", "less than"),
         ("after=first", "after", "whole number"),
+        ("before=-1", "before", "at least 0"),
+        ("before=99999999999999999999", "before", "less than"),
         ("limit=0", "limit", "at least 1"),
         ("limit=5001", "limit", "at most 5000"),
         ("order=random", "order", "'oldest' or 'newest'"),

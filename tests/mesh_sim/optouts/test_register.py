@@ -221,3 +221,20 @@ async def test_a_time_that_could_not_be_read_back_is_refused(register: OptOutReg
     with pytest.raises(ValueError, match="registered_at"):
         await register.load(array(ONE, TWO), opted_out=True, registered_at=at)
     assert await opted_out(register, NOON, ONE, TWO) == [False, False]
+
+
+async def test_recorded_choices_are_counted_by_channel(register: OptOutRegister) -> None:
+    """Every choice ever recorded counts under its channel, a later one of the same person too."""
+    assert [tally.opted_out + tally.withdrawn for tally in await register.by_channel()] == [0] * len(Channel)
+    await register.opt_out(ONE, channel=Channel.APP)
+    await register.withdraw(ONE, channel=Channel.APP)
+    await register.opt_out(TWO, registered_at=NOON + HOUR, channel=Channel.POST)
+    await register.load(range(BATCH_NUMBERS + 5), channel=Channel.POST)
+    tallies = {tally.channel: (tally.opted_out, tally.withdrawn) for tally in await register.by_channel()}
+    assert list(tallies) == list(Channel)
+    assert {channel: counts for channel, counts in tallies.items() if any(counts)} == {
+        Channel.APP: (1, 1),
+        Channel.POST: (BATCH_NUMBERS + 6, 0),
+    }
+    await register.clear()
+    assert {tally.opted_out for tally in await register.by_channel()} == {0}

@@ -285,7 +285,7 @@ def _filters() -> Iterator[JournalFilter]:
         ],
         "message_id": [{}, {"message_id": UNKNOWN_ID.lower()}],
         "since": [{}, {"since": NOW + timedelta(seconds=30)}],
-        "after": [{}, {"after": 40}],
+        "range": [{}, {"after": 40}, {"before": 40}, {"after": 20, "before": 61}, {"before": 0}],
         "order": [{"oldest_first": True, "limit": 7}, {"oldest_first": False, "limit": 500}],
     }
     for combination in itertools.product(*choices.values()):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mesh_sim.exchange.errors import StorageFailed
-from mesh_sim.storage import checkpoints, sql
+from mesh_sim.storage import checkpoints, search_sql, sql
 from mesh_sim.storage.database import Transaction
 from mesh_sim.storage.sqlite import OtherSchema, SqliteDatabase
 
@@ -216,6 +216,10 @@ async def test_the_log_begins_anew_while_it_is_written_to(
         (sql.RECEIVED, "messages_received"),
         (sql.SENT, "messages_sent"),
         (sql.SENT_WITH_LOCAL_ID, "messages_local_id"),
+        (sql.CHOICES_BY_CHANNEL, "choices_channel"),
+        (search_sql.LAST_ARRIVED, "messages_received"),
+        (search_sql.LINKED, "messages_linked"),
+        (search_sql.CHUNKS_HERE, "sqlite_autoindex_chunks_1"),
         (sql.find_messages(["recipient", "status"]), "messages_received"),
         (sql.find_messages(["sender", "local_id"]), "messages_local_id"),
         (sql.find_messages(["local_id"]), "messages_local_id"),

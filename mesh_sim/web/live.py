@@ -1,0 +1,47 @@
+"""Telling open pages that what they show has changed, as server-sent events, and what pages are made with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from mesh_sim.api.header_bytes import POLICY
+from mesh_sim.api.keys import EXCHANGE
+from mesh_sim.exchange.events import Kind
+from mesh_sim.web.page import asset
+from mesh_sim.web.refusals import PageRefused
+
+_PAUSE_S: Final = 0.25
+"""How long what happens is gathered before a page is told again."""
+
+_CONTENT_TYPES: Final = {"live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_MOST_ABOUT: Final = 64
+
+
+async def tell_changes(request: web.Request) -> web.StreamResponse:
+    """Tell a page whenever something of its ``kinds`` has happened, about ``about`` if it names that."""
+    names = [name for name in request.query.get("kinds", "").split(",") if name]
+    if not names or not frozenset(Kind).issuperset(names):
+        raise PageRefused(400, "There is nothing like that to watch", f"Known kinds are {', '.join(Kind)}.")
+    about = request.query.get("about", "")[:_MOST_ABOUT]
+    with request.app[EXCHANGE].events.gather(frozenset(map(Kind, names)), about.upper()) as news:
+        async with sse_response(request) as response:
+            while response.is_connected() and (kinds := await news.next()) is not None:
+                try:
+                    await response.send(",".join(sorted(kinds)), event="changed")
+                except ConnectionError:
+                    break
+                await asyncio.sleep(_PAUSE_S)
+        return response
+
+
+async def show_asset(request: web.Request) -> web.Response:
+    """Give the script or the icon; browsers may keep them for a while."""
+    name = request.match_info["name"]
+    if name not in _CONTENT_TYPES:
+        raise PageRefused(404, "There is no such file", f"Known are {', '.join(_CONTENT_TYPES)}.")
+    request[POLICY] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "max-age=300"}
+    return web.Response(text=asset(name), content_type=_CONTENT_TYPES[name], charset="utf-8")
