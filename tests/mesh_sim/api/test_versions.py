@@ -141,7 +141,7 @@ async def test_version_2_leaves_handshake_and_acknowledge_empty(shared: Callers)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
+        ("POST", "/nowhere"),
         ("GET", "/nowhere"),
         ("GET", "/messageexchange"),
         ("GET", "nowhere"),

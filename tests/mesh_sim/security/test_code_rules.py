@@ -87,7 +87,7 @@ def test_the_security_linter_is_on() -> None:
 def _exceptions() -> set[str]:
     found = set()
     for path in CODE:
-        for codes in re.findall(r"# noqa: ([A-Z0-9, ]+)", path.read_text("utf-8")):
+        for codes in re.findall(r"# (?:ruff: )?noqa: ([A-Z0-9, ]+)", path.read_text("utf-8")):
             found |= {
                 f"{path.relative_to(ROOT).as_posix()}` | {code}"
                 for code in codes.replace(" ", "").split(",")
