@@ -259,6 +259,54 @@ class Small:
         asked = [self._list(token, mailbox, f"?max_results={max_results}") for token in made]
         return {"seconds": await self._timed(single(each, taken) for each in asked)}
 
+    async def pace(self, *, count: int, rate: float, max_results: int, mailbox: str) -> dict[str, Any]:
+        """List an inbox so many times a second; give the milliseconds from when each request was due."""
+        made = itertools.islice(tokens(mailbox), count)
+        asked = [self._list(token, mailbox, f"?max_results={max_results}") for token in made]
+        waits: list[float] = []
+        began = time.perf_counter()
+
+        async def in_turn(connection: Connection, first: int) -> None:
+            for number in range(first, count, len(self._connections)):
+                due = began + number / rate
+                await asyncio.sleep(due - time.perf_counter())
+                await connection.carry_out(iter([single(asked[number])]))
+                waits.append((time.perf_counter() - due) * 1000)
+
+        await asyncio.gather(*(in_turn(each, first) for first, each in enumerate(self._connections)))
+        return {"waits_ms": waits}
+
+    async def look(self, *, kinds: str, path: str, seconds: float) -> dict[str, Any]:
+        """Keep pages open, one a connection, as their script does: told of changes, they fetch themselves.
+
+        At most once a second each; how often all of them did is part of the outcome.
+        """
+        asked, looks = request("GET", path, None), 0
+
+        async def live(connection: Connection) -> None:
+            nonlocal looks
+            told, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(request("GET", f"/live?kinds={kinds}", None))
+            try:
+                while True:
+                    while b"event: changed" not in await told.readline():
+                        pass
+                    await connection.carry_out(iter([single(asked)]))
+                    looks += 1
+                    await asyncio.sleep(1)
+            finally:
+                writer.close()
+
+        watching = [asyncio.create_task(live(each)) for each in self._connections]
+        await asyncio.wait(
+            [*watching, asyncio.create_task(asyncio.sleep(seconds))], return_when="FIRST_COMPLETED"
+        )
+        for each in watching:
+            if each.done():
+                each.result()
+            each.cancel()
+        return {"looks": looks}
+
     async def _timed(self, work: Iterable[Steps]) -> float:
         began = time.perf_counter()
         await self._all(work)

@@ -22,7 +22,6 @@ from mesh_sim.api.keys import (
     EXCHANGE,
     FRESH_START,
     MAILBOXES,
-    NOT_FOUND_PAGE,
     REGISTER,
     RULE,
     SETTINGS,
@@ -48,8 +47,7 @@ from mesh_sim.fresh_start import FreshStart
 from mesh_sim.storage.journal import SqliteJournal
 from mesh_sim.storage.tokens import SqliteTokens
 from mesh_sim.store_modes import data_folder
-from mesh_sim.web.page import add_pages, show_not_found
-from mesh_sim.web.routes import PAGE_ROUTES
+from mesh_sim.web.routes import add_pages
 from mesh_sim.witness.journal import Entry, Journal
 
 _READ_BUFFER_BYTES = 1024 * 1024
@@ -172,10 +170,8 @@ def _application(
     app[TIME] = core.time
     app[METRICS] = Metrics()
     app[OPERATION_NAMES] = routes.OPERATION_NAMES
-    add_pages(app)
-    app[NOT_FOUND_PAGE] = show_not_found
     app.add_routes(routes.ROUTES)
-    app.add_routes(PAGE_ROUTES)
+    add_pages(app)
     app.on_response_prepare.append(prepare_headers)
     add_journal(app, recorder)
     add_faults(app, faults)

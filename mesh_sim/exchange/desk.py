@@ -96,6 +96,10 @@ class ServiceDesk:
         """List the chunks of a message that have arrived, in their order."""
         return await self._messages.chunks_here(message.message_id, limit=limit)
 
+    async def chunk_count(self, message: Message) -> int:
+        """Count the chunks of a message that have arrived."""
+        return await self._messages.chunk_count(message.message_id)
+
     async def chunk(self, message: Message, number: int) -> Chunk | None:
         """Give one chunk of any message, or None while it is not here."""
         return await self._messages.chunk(message.message_id, number)

@@ -196,6 +196,9 @@ class MessageStore(Protocol):
     async def chunks_here(self, message_id: str, *, limit: int) -> Sequence[ChunkHere]:
         """List the chunks of a message that have arrived, in their order."""
 
+    async def chunk_count(self, message_id: str) -> int:
+        """Count the chunks of a message that have arrived; the cost does not grow with their number."""
+
 
 class MessageUpkeep(Protocol):
     """What happens to messages by themselves or by an administrator; every write is durable."""

@@ -161,6 +161,11 @@ class SqlMessageStore:
             await asyncio.sleep(0)
         return here
 
+    async def chunk_count(self, message_id: str) -> int:
+        """Count the chunks of a message that have arrived; the cost does not grow with their number."""
+        row = await self._database.read(lambda tx: tx.fetch_row(search_sql.CHUNK_COUNT, message_id))
+        return row[0] if row else 0
+
 
 # -- inside a transaction ---------------------------------------------------------------------------
 

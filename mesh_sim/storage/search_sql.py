@@ -258,3 +258,4 @@ LINKED: Final = f"""
 CHUNKS_HERE: Final = """
     SELECT number, size FROM chunks WHERE message_id = $1 AND number > $2 ORDER BY number LIMIT $3
 """
+CHUNK_COUNT: Final = "SELECT chunks_here FROM messages WHERE message_id = $1"

@@ -45,6 +45,7 @@ async def message_of(request: web.Request) -> Message:
             "message",
             "It may have been deleted: messages are, some time after their delivery, and all of them when "
             "the simulator is reset. Look for it in its mailbox, or in the journal.",
+            ("/journal", "Go to the journal"),
         ) from None
 
 
@@ -144,10 +145,10 @@ async def download_body(request: web.Request) -> web.StreamResponse:
 
 
 async def _check_all_here(app: web.Application, message: Message) -> None:
-    here = await app[DESK].chunks_here(message, limit=message.total_chunks)
-    if len(here) < message.total_chunks:
+    here = await app[DESK].chunk_count(message)
+    if here < message.total_chunks:
         raise BodyNotHere(
-            f"Of its {message.total_chunks} chunks {len(here)} are here; the others were never sent, or were "
+            f"Of its {message.total_chunks} chunks {here} are here; the others were never sent, or were "
             "deleted."
         )
 

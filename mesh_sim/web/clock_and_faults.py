@@ -115,14 +115,17 @@ async def add_fault(request: web.Request) -> web.StreamResponse:
 
 def _add(request: web.Request, given: Mapping[str, str]) -> None:
     wish = as_wish(given, FaultWish, numbers=_NUMBERS)
-    directory = request.app[EXCHANGE].directory
-    if wish.mailbox and directory.mailbox(wish.mailbox) is None:
-        raise refused(given, [Problem("mailbox", directory.unknown(wish.mailbox))])
+    directory, faults = request.app[EXCHANGE].directory, request.app[FAULTS]
+    problems = []
     try:
-        request.app[FAULTS].add(wish.rule())
+        faults.check(wish.rule())
     except RuleRefused as error:
         problems = [Problem(field, problem) for field, problem in error.problems.items()]
-        raise refused(given, problems) from error
+    if wish.mailbox and directory.mailbox(wish.mailbox) is None:
+        problems.append(Problem("mailbox", directory.unknown(wish.mailbox)))
+    if problems:
+        raise refused(given, problems)
+    faults.add(wish.rule())
 
 
 async def remove_fault(request: web.Request) -> web.StreamResponse:
@@ -131,7 +134,7 @@ async def remove_fault(request: web.Request) -> web.StreamResponse:
     removed = request.app[FAULTS].remove(given.get("rule", "").lower())
     if removed is None:
         hint = "It was removed already, or the server was started again since: faults end with it."
-        raise not_there("fault", hint)
+        raise not_there("fault", hint, (_PAGE, "Go to the faults in force"))
     return _see(_Done.REMOVED, hits=removed.hits)
 
 

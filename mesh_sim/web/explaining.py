@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mesh_sim.web.wording import sentence
 from mesh_sim.witness.journal import REPLAYED, Entry
 from ndoo.protocol import TokenFault
 
@@ -54,6 +55,15 @@ _FRESH: Final = "Make a new token for every request, also for one that is sent a
 
 _PART: Final = re.compile(r"(hash|header|nonce|password|path|scheme|timestamp|token)\b")
 """Parts of a request that near misses begin with, without an article."""
+
+_HEADERS: Final = {
+    name.lower(): name
+    for name in ("Mex-To", "Mex-WorkflowID", "Mex-LocalID", "Mex-Subject", "Mex-FileName", "Mex-From")
+}
+_NAMED: Final = "|".join(_HEADERS)
+_MISSING: Final = re.compile(rf"\b({_NAMED}): Field required")
+_LENGTH: Final = re.compile(rf"\b({_NAMED}): String should have (at (?:least|most) \d+ characters?)")
+_MANY_BYTES: Final = re.compile(r"\d{4,}(?= bytes)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,9 @@ _FINDINGS: Final = (
     ),
     _Finding(
         r"hash is right (for an empty password|with the password left out|"
-        r"with a line break after the password|for another mailbox's password .*): yes",
+        r"with a line break after the password|with the password in (?:lower|upper) case|"
+        r"with a capital at the beginning of the password|"
+        r"with the password and the shared key swapped|for another mailbox's password .*): yes",
         _OF_MAILBOX,
         r"The hash would be right \1",
     ),
@@ -131,13 +143,18 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("the recipient mailbox is unknown", f"Mex-To names whom it is for. {_EXISTING}"),
     ("the recipient mailbox is inactive", "Enable it: mesh-sim mailbox enable, and its id."),
     ("Mex-To is blank", f"Name in Mex-To whom it is for. {_EXISTING}"),
+    ("the header Mex-To", f"Name in it the mailbox that the message is for. {_EXISTING}"),
+    ("the header Mex-WorkflowID", "Name in it the kind of message, such as TEST_WORKFLOW."),
     ("Mex-From is not", "Leave Mex-From out, or have it name the mailbox that sends."),
     ("Mex-MessageType is not", "Leave Mex-MessageType out, or have it say DATA: reports are MESH's own."),
     ("the sender is not among", "Send on a workflow that is open to this mailbox, or to all."),
     ("the recipient is not among", "Send on a workflow that the recipient is registered for."),
     ("it may hold", "Wait until the recipient has acknowledged some of what is in its inbox."),
     ("the body is empty", "Send at least one byte."),
-    ("Mex-Chunk-Range is not", "Write it as 2:3: the chunk's number, a colon, and how many there are."),
+    (
+        "Mex-Chunk-Range is not",
+        "Write it as 2:3, for the second chunk of three: a colon between them, and none past the last.",
+    ),
     (
         "Mex-Chunk-Range and path",
         "Chunk 2 of 3 goes to outbox/MESSAGE_ID/2 with the header Mex-Chunk-Range: 2:3.",
@@ -149,6 +166,10 @@ _REASONS: Final[tuple[tuple[str, str], ...]] = (
     ("Content-Encoding may only", "Send the body as it is, or gzipped with Content-Encoding: gzip."),
     ("the body is larger", "Send it in chunks, with the header Mex-Chunk-Range."),
     ("only the recipient may", "Ask with the mailbox that the message was sent to."),
+    (
+        "Message does not exist",
+        "List the inbox, and ask for an id that it names: this one is mistyped, or its message was deleted.",
+    ),
     ("the message was begun by another", "Send the further chunks from the mailbox that sent the first."),
     ("the message is acknowledged", "Keep what was downloaded: once acknowledged, it is given no more."),
     ("the message is undeliverable", "Nobody collected it in time. Have its sender send it anew."),
@@ -171,7 +192,8 @@ def explain(entry: Entry) -> Explained:
         text, remedy = _read(miss)
         findings.append(text)
         advice = advice or remedy
-    return Explained(entry, _sentence(entry.reason), tuple(findings), advice or _remedy(entry.reason))
+    reason = _legible(entry.reason)
+    return Explained(entry, _said(reason), tuple(findings), advice or _remedy(reason))
 
 
 def _read(miss: str) -> tuple[str, str]:
@@ -179,17 +201,20 @@ def _read(miss: str) -> tuple[str, str]:
     for finding in _FINDINGS:
         if match := re.match(finding.pattern, miss):
             said = match.expand(finding.sentence) if finding.sentence else miss
-            return _sentence(said.removesuffix(": yes")), finding.advice
-    return _sentence(miss.removesuffix(": yes")), ""
+            return _said(said.removesuffix(": yes")), finding.advice
+    return _said(miss.removesuffix(": yes")), ""
 
 
 def _remedy(reason: str) -> str:
     return next((advice for begin, advice in _REASONS if reason.startswith(begin)), "")
 
 
-def _sentence(text: str) -> str:
-    if not text:
-        return ""
-    if _PART.match(text):
-        text = f"the {text}"
-    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+def _said(text: str) -> str:
+    return sentence(f"the {text}" if _PART.match(text) else text)
+
+
+def _legible(reason: str) -> str:
+    """Put a reason that is made for programs into plain words."""
+    reason = _MISSING.sub(lambda found: f"the header {_HEADERS[found[1]]} is missing", reason)
+    reason = _LENGTH.sub(lambda found: f"the header {_HEADERS[found[1]]} should have {found[2]}", reason)
+    return _MANY_BYTES.sub(lambda number: f"{int(number[0]):,}", reason)

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
-from mesh_sim.api.limits import MAX_JSON_BYTES, ask_for_body
+from mesh_sim.api.limits import ask_for_body
 from mesh_sim.web.refusals import PageRefused
 from mesh_sim.wishes.base import Problem, Wish, problems_of
 
@@ -17,6 +17,13 @@ W = TypeVar("W", bound=Wish)
 
 CSRF: Final = "csrf"
 """The field by which a form proves that it is ours."""
+
+MAX_FORM_BYTES: Final = 64 * 1024
+"""Of a form; ours have a few hundred."""
+
+_UNREADABLE: Final = ("This form cannot be read", "Its text is not in UTF-8.")
+
+_READ = web.RequestKey("form", Mapping[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +59,22 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
     Raises:
         PageRefused: it is not a form, or a longer one than any of ours.
     """
+    if _READ in request:
+        return request[_READ]
     if request.content_type != "application/x-www-form-urlencoded":
         raise PageRefused(415, "This is not a form", "A page takes what its own form sends.")
+    # Python knows encodings that take it many seconds to read a megabyte of.
+    if (request.charset or "utf-8").lower() != "utf-8":
+        raise PageRefused(400, *_UNREADABLE)
     await ask_for_body(request)
     try:
-        given = await request.post()
+        given = await request.clone(client_max_size=MAX_FORM_BYTES).post()
     except web.HTTPRequestEntityTooLarge as error:
-        raise PageRefused(413, "Too long", f"A form may hold {MAX_JSON_BYTES} bytes.") from error
-    except (ValueError, LookupError) as error:  # an encoding that there is not, or that it does not keep to
-        raise PageRefused(400, "This form cannot be read", "Its text is not in UTF-8.") from error
-    return filled_in((name, str(value)) for name, value in given.items())
+        raise PageRefused(413, "Too long", f"A form may hold {MAX_FORM_BYTES} bytes.") from error
+    except ValueError as error:
+        raise PageRefused(400, *_UNREADABLE) from error
+    request[_READ] = filled_in((name, str(value)) for name, value in given.items())
+    return request[_READ]
 
 
 def filled_in(given: Iterable[tuple[str, str]]) -> dict[str, str]:

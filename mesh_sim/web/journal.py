@@ -14,11 +14,13 @@ from mesh_sim.api.journal import JOURNAL
 from mesh_sim.api.keys import EXCHANGE, SETTINGS
 from mesh_sim.api.operations import NO_OPERATION, OPERATION_NAMES
 from mesh_sim.web.explaining import explained
+from mesh_sim.web.fault_words import OPERATIONS
 from mesh_sim.web.forms import Form, FormRefused, as_wish, filled_in
 from mesh_sim.web.page import show
 from mesh_sim.witness.journal import Entry, JournalFilter
 
-_PAGE: Final = 50
+_PAGE: Final = 30
+"""Of refusals with long reasons, which clients may cause, these weigh 90 KB with all that a page fetches."""
 _FIELDS: Final[tuple[str, ...]] = ("mailbox", "operation", "status", "message_id", "since", "refused")
 _WHERE: Final = "before"
 _REFUSED: Final = (("", "All"), ("true", "Only what was refused or broke"))
@@ -65,7 +67,7 @@ def _page(
     status: int = 200,
 ) -> web.StreamResponse:
     settings = request.app[SETTINGS]
-    chosen = [("", "Any"), *((name, name) for name in operations), (NO_OPERATION, "no such path")]
+    chosen = [("", "Any"), *_named(operations), (NO_OPERATION, "no such path")]
     context = {
         "form": form,
         "operations": chosen,
@@ -79,6 +81,13 @@ def _page(
         "about": form.value("mailbox").upper(),
     }
     return show(request, "journal.html", context, status=status)
+
+
+def _named(operations: Sequence[str]) -> list[tuple[str, str]]:
+    """Give operations with their names and in plain words, those used most first."""
+    known = [name for name in OPERATIONS if name in operations]
+    others = [name for name in operations if name not in OPERATIONS]
+    return [*((name, f"{name}: {OPERATIONS[name]}") for name in known), *((name, name) for name in others)]
 
 
 def _address(given: Mapping[str, str]) -> str:

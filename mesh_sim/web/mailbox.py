@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationInfo, field_validator
 
 from mesh_sim.api.keys import DESK, EXCHANGE
 from mesh_sim.exchange.directory import Mailbox
@@ -67,6 +67,14 @@ class MailboxQuery(Wish):
     since: Date | None = None
     until: Date | None = None
     before: Before | None = None
+
+    @field_validator("until")
+    @classmethod
+    def _not_before_since(cls, until: date | None, info: ValidationInfo) -> date | None:
+        since = info.data.get("since")
+        if until and since and until < since:
+            raise ValueError("must not be before the first day")
+        return until
 
     def search(self) -> Search:
         """The same for the service desk; both dates are among what is looked for."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from mesh_sim.optouts.register import Channel, ChannelTally
 from mesh_sim.web.charts import BAR_HEIGHT, BarChart, bar_chart
 from mesh_sim.web.forms import Form, FormRefused, as_wish, read_form, refused
 from mesh_sim.web.page import see, show
+from mesh_sim.web.wording import moment
 from mesh_sim.wishes.base import Problem
 from mesh_sim.wishes.optouts import ChoiceWish, Moment, RuleWish
 from ndoo.lists import parse_number
@@ -86,8 +88,15 @@ async def _choose(request: web.Request, *, opted_out: bool) -> web.StreamRespons
     register = request.app[REGISTER]
     choose = register.opt_out if opted_out else register.withdraw
     await choose(number, **wish.model_dump())
-    done = "The opt-out was recorded." if opted_out else "The withdrawal was recorded."
-    return await _shown(request, number=number, done=done)
+    recorded = "The opt-out was recorded." if opted_out else "The withdrawal was recorded."
+    return await _shown(request, number=number, done=f"{recorded} {_counts(request, wish.registered_at)}")
+
+
+def _counts(request: web.Request, registered_at: datetime | None) -> str:
+    """Say for which lists a choice counts."""
+    if registered_at is None or registered_at <= request.app[EXCHANGE].now():
+        return "It counts for every list checked from now on."
+    return f"It counts for lists checked from {moment(registered_at)} on, in simulated time."
 
 
 def _number(request: web.Request, given: Mapping[str, str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -13,26 +14,25 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp_jinja2
 from aiohttp import web
-from jinja2 import PackageLoader
 from markupsafe import Markup
 
+from mesh_sim.api.connections import SlowBody
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import check_origin
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.http_server import BrokenBody
-from mesh_sim.api.keys import SETTINGS, TIME
+from mesh_sim.api.keys import TIME
 from mesh_sim.api.limits import end_unasked
 from mesh_sim.api.operations import Handler
 from mesh_sim.exchange.errors import StorageFailed
 from mesh_sim.web.forms import CSRF, read_form
+from mesh_sim.web.keys import SESSIONS, TEMPLATES
 from mesh_sim.web.refusals import PageRefused, not_there
-from mesh_sim.web.sessions import LIFETIME_S, Sessions, Visit
-from mesh_sim.web.witness_reports import witness_reports
-from mesh_sim.web.wording import FILTERS
+from mesh_sim.web.sessions import LIFETIME_S, Visit
+from mesh_sim.web.wording import sentence
 
 log = logging.getLogger("mesh_sim.web")
 
-SESSIONS = web.AppKey("sessions", Sessions)
 VISIT = web.RequestKey("visit", Visit)
 
 SIGN_IN: Final = "/sign-in"
@@ -47,22 +47,10 @@ NAVIGATION: Final = (
 )
 """The pages that every page leads to."""
 
+_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_BLANKS: Final = re.compile(r"\s*([{};])\s*|\s+")
+
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def add_pages(app: web.Application) -> None:
-    """Give an application what its pages need."""
-    token = app[SETTINGS].admin_token
-    app[SESSIONS] = Sessions(None if token is None else token.get_secret_value())
-    aiohttp_jinja2.setup(
-        app,
-        loader=PackageLoader("mesh_sim.web"),
-        filters=FILTERS,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    app.cleanup_ctx.append(witness_reports)
 
 
 def page(handler: PageHandler, *, is_open: bool = False) -> Handler:
@@ -77,8 +65,12 @@ def page(handler: PageHandler, *, is_open: bool = False) -> Handler:
             response = await _guarded(request, handler, is_open=is_open)
         except PageRefused as refused:
             response = show_refusal(request, refused)
-        except Exception as error:  # noqa: BLE001 - what a page cannot show is said on a page
+        except Exception as error:
+            if request.writer.output_size:
+                raise  # part of another answer is out
             response = show_refusal(request, _refusal(request, error))
+            if isinstance(error, SlowBody):
+                response.force_close()
         end_unasked(request, response)
         _keep_visit(request, response)
         return response
@@ -109,25 +101,23 @@ async def _guarded(request: web.Request, handler: PageHandler, *, is_open: bool)
 def _refusal(request: web.Request, error: Exception) -> PageRefused:
     match error:
         case ControlRefused():
-            return PageRefused(error.status, "This cannot be done", _sentence(error.error))
+            return PageRefused(error.status, "This cannot be done", sentence(error.error))
         case StorageFailed():
             return PageRefused(
                 503,
                 "The data folder cannot be used",
-                f"{_sentence(str(error.why))} Nothing was done; try again.",
+                f"{sentence(str(error.why))} Nothing was done; try again.",
             )
+        case SlowBody():
+            return PageRefused(408, "The form did not arrive", "It came too slowly. Send it once more.")
         case BrokenBody() | ConnectionError():
             return PageRefused(400, "The form did not arrive", "The connection broke. Send it once more.")
         case web.HTTPException():
-            return PageRefused(error.status, "This cannot be shown", _sentence(error.reason))
+            return PageRefused(error.status, "This cannot be shown", sentence(error.reason))
     log.error("the page %s failed", request.match_info.route.resource, exc_info=error)
     return PageRefused(
         500, "The simulator itself failed", f"Its log says more ({type(error).__name__}). Please report it."
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def show_refusal(request: web.Request, refused: PageRefused) -> web.Response:
@@ -135,17 +125,9 @@ def show_refusal(request: web.Request, refused: PageRefused) -> web.Response:
     return show(request, "refused.html", {"refused": refused}, status=refused.status)
 
 
-async def show_not_found(request: web.Request) -> web.StreamResponse:
+async def show_not_found(_request: web.Request) -> web.StreamResponse:
     """Say on a page that there is none at this path."""
-    hint = "Check the address, or begin at the overview."
-    return await page(_raise_not_there(not_there("page", hint)), is_open=True)(request)
-
-
-def _raise_not_there(refused: PageRefused) -> PageHandler:
-    async def refuse(_request: web.Request) -> web.StreamResponse:
-        raise refused
-
-    return refuse
+    raise not_there("page", "Check the address, or begin at the overview.")
 
 
 def show(
@@ -164,7 +146,8 @@ def show(
         "now": keeper.now(),
         "offset": keeper.offset,
     }
-    return aiohttp_jinja2.render_template(template, request, {**everywhere, **context}, status=status)
+    context = {**everywhere, **context}
+    return aiohttp_jinja2.render_template(template, request, context, status=status, app_key=TEMPLATES)
 
 
 def see(path: str) -> web.Response:
@@ -174,9 +157,8 @@ def see(path: str) -> web.Response:
 
 def local_path(text: str) -> str:
     """Give a path of ours to go on to; the overview, where ``text`` leads elsewhere."""
-    parts = urlsplit(text)
-    ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if ours and not parts.netloc and not parts.scheme else "/"
+    ours = text.startswith("/") and not text.startswith(("//", "/\\"))
+    return text if ours and text.isascii() and text.isprintable() else "/"
 
 
 # -- what a browser may do with a page -----------------------------------------------------------------
@@ -184,8 +166,12 @@ def local_path(text: str) -> str:
 
 @cache
 def _style() -> Markup:
-    """Give the style sheet; it travels in each page, so that the first paint waits for nothing else."""
-    return Markup(asset("style.css"))  # noqa: S704 - our own file
+    """Give the style sheet, without what is for its readers.
+
+    It travels in each page, so that the first paint waits for nothing else.
+    """
+    text = _COMMENT.sub("", asset("style.css"))
+    return Markup(_BLANKS.sub(lambda found: found[1] or " ", text))  # noqa: S704 - our own file
 
 
 @cache
@@ -196,6 +182,9 @@ def policy() -> dict[str, str]:
         "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; script-src 'self'; "
         "connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         "Referrer-Policy": "same-origin",
+        # Another site that opens a page in a window of its own learns nothing of what becomes of it.
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
     }
 
 

@@ -1,85 +1,100 @@
-"""The table of pages: every path that is for people."""
+"""The table of pages: every path that is for people, and the function of this package that answers there.
+
+What makes pages is imported when the first of them is asked for. Most simulators are started by tests, which
+look at none, and would wait for that import with every start.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
+from mesh_sim.api.keys import NOT_FOUND_PAGE, SETTINGS, Page
 from mesh_sim.api.limits import await_wish
 from mesh_sim.api.operations import Handler
-from mesh_sim.web.body import download_body
-from mesh_sim.web.clock_and_faults import (
-    add_fault,
-    advance_clock,
-    clear_faults,
-    remove_fault,
-    reset_clock,
-    show_clock_and_faults,
-)
-from mesh_sim.web.journal import show_journal
-from mesh_sim.web.live import show_asset, tell_changes
-from mesh_sim.web.mailbox import show_mailbox
-from mesh_sim.web.message import show_message
-from mesh_sim.web.opt_outs import change_rule, look_up, opt_out, show_opt_outs, withdraw
-from mesh_sim.web.overview import show_overview
-from mesh_sim.web.page import SIGN_IN, PageHandler, page
-from mesh_sim.web.search import search
-from mesh_sim.web.sign_in import show_sign_in, sign_in, sign_out
-from mesh_sim.web.submissions import show_submissions
-from mesh_sim.web.witness import (
-    begin_rehearsal,
-    give_file,
-    go_on,
-    show_rehearsal,
-    show_report,
-    show_witness,
-)
+from mesh_sim.web.keys import MOST_WATCHERS, SESSIONS, TEMPLATES, WATCHERS
+from mesh_sim.web.rendering import Templates
+from mesh_sim.web.sessions import Sessions
+from mesh_sim.web.witness_reports import witness_reports
 
-PAGES: Final[list[tuple[str, str, PageHandler]]] = [
-    ("GET", "/", show_overview),
-    ("GET", "/witness", show_witness),
-    ("POST", "/witness", begin_rehearsal),
-    ("GET", "/witness/{mailbox_id}", show_rehearsal),
-    ("POST", "/witness/{mailbox_id}", go_on),
-    ("GET", "/witness/{mailbox_id}/file", give_file),
-    ("GET", "/witness/{mailbox_id}/report", show_report),
-    ("GET", "/search", search),
-    ("GET", "/mailboxes/{mailbox_id}", show_mailbox),
-    ("GET", "/messages/{message_id}", show_message),
-    ("GET", "/messages/{message_id}/body", download_body),
-    ("GET", "/submissions", show_submissions),
-    ("GET", "/journal", show_journal),
-    ("GET", "/live", tell_changes),
-    ("GET", "/opt-outs", show_opt_outs),
-    ("POST", "/opt-outs", look_up),
-    ("POST", "/opt-outs/opt-out", opt_out),
-    ("POST", "/opt-outs/withdraw", withdraw),
-    ("POST", "/opt-outs/rule", change_rule),
-    ("GET", "/clock-and-faults", show_clock_and_faults),
-    ("POST", "/clock/advance", advance_clock),
-    ("POST", "/clock/reset", reset_clock),
-    ("POST", "/faults/add", add_fault),
-    ("POST", "/faults/remove", remove_fault),
-    ("POST", "/faults/clear", clear_faults),
-    ("POST", "/sign-out", sign_out),
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PAGES: Final[list[tuple[str, str, str]]] = [
+    ("GET", "/", "overview.show_overview"),
+    ("GET", "/witness", "witness.show_witness"),
+    ("POST", "/witness", "witness.begin_rehearsal"),
+    ("GET", "/witness/{mailbox_id}", "witness.show_rehearsal"),
+    ("POST", "/witness/{mailbox_id}", "witness.go_on"),
+    ("GET", "/witness/{mailbox_id}/file", "witness.give_file"),
+    ("GET", "/witness/{mailbox_id}/report", "witness.show_report"),
+    ("GET", "/search", "search.search"),
+    ("GET", "/mailboxes/{mailbox_id}", "mailbox.show_mailbox"),
+    ("GET", "/messages/{message_id}", "message.show_message"),
+    ("GET", "/messages/{message_id}/body", "body.download_body"),
+    ("GET", "/submissions", "submissions.show_submissions"),
+    ("GET", "/journal", "journal.show_journal"),
+    ("GET", "/live", "live.tell_changes"),
+    ("GET", "/opt-outs", "opt_outs.show_opt_outs"),
+    ("POST", "/opt-outs", "opt_outs.look_up"),
+    ("POST", "/opt-outs/opt-out", "opt_outs.opt_out"),
+    ("POST", "/opt-outs/withdraw", "opt_outs.withdraw"),
+    ("POST", "/opt-outs/rule", "opt_outs.change_rule"),
+    ("GET", "/clock-and-faults", "clock_and_faults.show_clock_and_faults"),
+    ("POST", "/clock/advance", "clock_and_faults.advance_clock"),
+    ("POST", "/clock/reset", "clock_and_faults.reset_clock"),
+    ("POST", "/faults/add", "clock_and_faults.add_fault"),
+    ("POST", "/faults/remove", "clock_and_faults.remove_fault"),
+    ("POST", "/faults/clear", "clock_and_faults.clear_faults"),
+    ("POST", "/sign-out", "sign_in.sign_out"),
 ]
 
-OPEN_PAGES: Final[list[tuple[str, str, PageHandler]]] = [
-    ("GET", SIGN_IN, show_sign_in),
-    ("POST", SIGN_IN, sign_in),
-    ("GET", "/assets/{name}", show_asset),
+OPEN_PAGES: Final[list[tuple[str, str, str]]] = [
+    ("GET", "/sign-in", "sign_in.show_sign_in"),
+    ("POST", "/sign-in", "sign_in.sign_in"),
+    ("GET", "/assets/{name}", "live.show_asset"),
 ]
 """Those for people who have not signed in."""
 
 
-def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
+def add_pages(app: web.Application) -> None:
+    """Give an application its pages, and what they need."""
+    token = app[SETTINGS].admin_token
+    app[SESSIONS] = Sessions(None if token is None else token.get_secret_value())
+    app[NOT_FOUND_PAGE] = _handler("page.show_not_found", is_open=True)
+    app.cleanup_ctx.append(witness_reports)
+    app[TEMPLATES] = cast("Environment", Templates())
+    app[WATCHERS] = asyncio.Semaphore(MOST_WATCHERS)
+    app.add_routes(_route(*each, is_open=False) for each in PAGES)
+    app.add_routes(_route(*each, is_open=True) for each in OPEN_PAGES)
+
+
+def _route(method: str, path: str, name: str, *, is_open: bool) -> web.RouteDef:
+    handler = _handler(name, is_open=is_open)
     if method == "GET":
         return web.get(path, handler, allow_head=False, expect_handler=await_wish)
     return web.route(method, path, handler, expect_handler=await_wish)
 
 
-PAGE_ROUTES: Final = [
-    *(_route(method, path, page(handler)) for method, path, handler in PAGES),
-    *(_route(method, path, page(handler, is_open=True)) for method, path, handler in OPEN_PAGES),
-]
+def _handler(name: str, *, is_open: bool) -> Page:
+    """Answer as the function of this name does, which is imported with the first request."""
+    page: Handler | None = None
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal page
+        if page is None:
+            # In a thread, so that clients are answered meanwhile.
+            page = await asyncio.to_thread(_page, name, is_open=is_open)
+        return await page(request)
+
+    return answer
+
+
+def _page(name: str, *, is_open: bool) -> Handler:
+    from mesh_sim.web.page import page  # noqa: PLC0415 - see above
+
+    module, _, function = name.partition(".")
+    return page(getattr(import_module(f"mesh_sim.web.{module}"), function), is_open=is_open)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
@@ -16,6 +16,8 @@ from mesh_sim.witness.journal import message_id_in
 
 _MOST: Final = 100
 _LONGEST: Final = 300
+_MASKED: Final = "***"
+"""Whoever looked for somebody's number finds the page for that."""
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -31,12 +33,14 @@ async def search(request: web.Request) -> web.StreamResponse:
     if (mailbox := request.app[EXCHANGE].directory.mailbox(text.upper())) is not None:
         return see(f"/mailboxes/{quote(mailbox.mailbox_id)}")
     found = await desk.find(Wanted(local_id=text), _MOST + 1)
+    if not found and mask(text) != text:  # somebody's number, perhaps: it is not to stay in the address
+        return see(f"/search?{urlencode({'q': mask(text)}, errors='replace')}")
     return show(
         request,
         "search.html",
         {
-            "text": mask(text),  # whoever looks for a person's number here finds the page for that
-            "has_number": mask(text) != text,
+            "text": mask(text),
+            "has_number": _MASKED in mask(text),
             "message_id": message_id_in(text),
             "messages": found[:_MOST],
             "more": len(found) > _MOST,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from mesh_sim.web.forms import Form, read_form
-from mesh_sim.web.page import SESSIONS, VISIT, forget_visit, local_path, see, show
+from mesh_sim.web.keys import SESSIONS
+from mesh_sim.web.page import VISIT, forget_visit, local_path, see, show
 
 
 async def show_sign_in(request: web.Request) -> web.StreamResponse:

@@ -214,7 +214,7 @@ def _mailbox(request: web.Request) -> str:
     """
     mailbox_id = request.match_info["mailbox_id"].upper()
     if request.app[EXCHANGE].directory.mailbox(mailbox_id) is None:
-        raise not_there("mailbox", "Choose one under Witness test.")
+        raise not_there("mailbox", "Choose one under Witness test.", ("/witness", "Go to the witness test"))
     if why := request.app[CONDUCTOR].not_to_rehearse.get(mailbox_id):
         raise PageRefused(
             404,

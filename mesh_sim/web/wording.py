@@ -21,6 +21,9 @@ _TONES: Final = {
     Status.ERROR: "bad",
 }
 
+_LONGEST: Final = 80
+"""So many characters of a text are in a table's row."""
+
 
 def moment(at: datetime) -> str:
     """Write a time to the second, in UTC: ``24 Nov 2026, 18:30:05``."""
@@ -62,8 +65,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share of one in hundredths."""
-    return f"{share * 100:.4g} %"
+    """Write a share of one in hundredths; the sign stays on the number's line."""
+    return f"{share * 100:.4g}\N{NO-BREAK SPACE}%"
 
 
 def took(seconds: float) -> str:
@@ -102,8 +105,8 @@ def status_tone(status: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """Write a text of ours as a sentence: with a capital, and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    """Write a text of ours as a sentence, with a capital and a full stop; '' stays ''."""
+    return text and f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def status_text(status: int) -> str:
@@ -114,6 +117,11 @@ def status_text(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
+
+
+def shortened(text: str) -> str:
+    """Cut what a table has a row of: a message's own page has all of it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}"
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -133,4 +141,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "status_tone": status_tone,
     "status_text": status_text,
     "sentence": sentence,
+    "shortened": shortened,
 }

@@ -58,6 +58,16 @@ _MISTAKES: Final[tuple[tuple[str, Mistake], ...]] = (
     ("for an empty password", lambda it: replace(it, password="").digest()),
     ("with the password left out", lambda it: it.hmac(_without(it, "password"))),
     ("with a line break after the password", lambda it: replace(it, password=it.password + "\n").digest()),
+    ("with the password in lower case", lambda it: replace(it, password=it.password.lower()).digest()),
+    ("with the password in upper case", lambda it: replace(it, password=it.password.upper()).digest()),
+    (
+        "with a capital at the beginning of the password",
+        lambda it: replace(it, password=it.password.capitalize()).digest(),
+    ),
+    (
+        "with the password and the shared key swapped",
+        lambda it: replace(it, password=it.shared_key, shared_key=it.password).digest(),
+    ),
     ("for an empty shared key", lambda it: replace(it, shared_key="").digest()),
     (
         "with a line break after the shared key",

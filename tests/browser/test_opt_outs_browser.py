@@ -34,7 +34,9 @@ def test_a_person_opts_out_and_withdraws(page: Page) -> None:
     expect(page.get_by_label("NHS number")).to_have_value("")
     page.get_by_label("How the choice was made").select_option("App")
     page.get_by_role("button", name="Opt out").click()
-    expect(page.get_by_text("The opt-out was recorded.")).to_be_visible()
+    expect(
+        page.get_by_text("The opt-out was recorded. It counts for every list checked from now on.")
+    ).to_be_visible()
     expect(person).to_have_text(f"{WRITTEN} opted out")
     page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_text("The withdrawal was recorded.")).to_be_visible()

@@ -77,7 +77,7 @@ def test_the_clock_is_followed(page: Page, mesh_sim: Simulator) -> None:
     page.goto("/")
     expect(count_of(page, "X26ABC2", "Waiting")).to_have_text("1")
     mesh_sim.advance("5d1m")
-    expect(page.locator("#glance")).to_contain_text("5d1m ahead")
+    expect(page.locator("#glance")).to_contain_text("5 days 1 minute ahead")
     expect(count_of(page, "X26ABC2", "Uncollected")).to_have_text("1")
     expect(count_of(page, "X26ABC2", "Waiting")).to_have_text("0")
 

@@ -12,8 +12,12 @@ from pydantic import Field
 from mesh_sim.api.control.refusals import ControlRefused
 from mesh_sim.api.control.requests import read_query
 from mesh_sim.api.keys import EXCHANGE
+from mesh_sim.api.streams import ending_when_gone
 from mesh_sim.exchange.events import Event, Kind
 from mesh_sim.wishes.base import Wish
+
+_PING_S = 15.0
+"""How often a watcher that is told nothing is asked whether it is still there."""
 
 _LAST_SEEN = "Last-Event-ID"
 _NUMBER = re.compile(r"[0-9]{1,20}")
@@ -48,7 +52,10 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
         raise ControlRefused.field(_LAST_SEEN, "must be the number of an event")
     events = request.app[EXCHANGE].events
     with events.watch(int(last_seen) if last_seen else None) as news:
-        async with sse_response(request) as response:
+        async with (
+            sse_response(request, ping_interval=_PING_S) as response,
+            ending_when_gone(response, news),
+        ):
             while response.is_connected() and (event := await news.next()) is not None:
                 if event.kind in wanted:
                     try:

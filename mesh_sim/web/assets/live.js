@@ -107,6 +107,8 @@
           const same = fresh.getElementById(part.id);
           if (same) replace(part, same);
         }
+        const token = fresh.querySelector("[name=csrf]"); // another one, after a restart
+        for (const field of document.querySelectorAll("[name=csrf]")) field.value = token?.value ?? field.value;
         if (source?.readyState === EventSource.OPEN) say("Live", false);
       } else {
         throw new Error(answer.statusText);
@@ -162,10 +164,13 @@
     source.addEventListener("changed", changed);
     source.addEventListener("error", () => {
       if (source?.readyState === EventSource.CLOSED) {
-        leave(); // the server refuses: it is looked at later whether the page is still to be had
+        leave(); // the server refuses, as where too many watch: it is looked at whether it gives the page
+        say("Live, every few seconds", false);
+        soon(RETRY_MS);
         watchLater();
+      } else {
+        lost();
       }
-      lost();
     });
     return new Promise((resolve) => { release = resolve; });
   }

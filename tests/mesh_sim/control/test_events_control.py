@@ -15,6 +15,7 @@ import pytest
 from controls import assert_control_refused, control
 from support import MakeSimulator, Simulator
 
+from mesh_sim.api.control import events as stream
 from mesh_sim.exchange.events import KEPT, Events, Kind
 
 
@@ -119,3 +120,17 @@ async def test_a_stop_does_not_wait_for_watchers(make_simulator: MakeSimulator, 
         await simulator.stop()
         answer = await watching
     assert answer.status == (200 if path.endswith("events") else 503)
+
+
+async def test_a_watcher_that_has_gone_is_let_go(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept for a stream that was closed, although nothing happens that could not be told."""
+    monkeypatch.setattr(stream, "_PING_S", 0.02)
+    watchers = simulator.server.exchange.events._watchers
+    before = len(watchers)
+    async with watching(simulator, "?kinds=reset"):
+        assert len(watchers) == before + 1
+    async with asyncio.timeout(10):
+        while len(watchers) > before:
+            await control(simulator.url, "GET", "/admin/ready")

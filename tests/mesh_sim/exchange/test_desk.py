@@ -29,6 +29,7 @@ async def test_a_message_is_seen_from_both_ends(simulator: Simulator) -> None:
     assert await desk.tally([sender, recipient]) == {"X26ABC1": Tally(0, 1, 0), "X26ABC2": Tally(0, 0, 0)}
     message = await desk.message(message_id)
     assert await desk.chunks_here(message) == [ChunkHere(1, 10)]
+    assert await desk.chunk_count(message) == 1
     chunk = await desk.chunk(message, 1)
     assert chunk is not None
     assert chunk.body == Inline(b"x" * 10)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import pytest
 from controls import control
 from pages import Element, Page, visiting
-from raw import assert_log_decent
+from raw import assert_log_decent, head, talk
 from support import Callers, Simulator
 
+from mesh_sim.exchange.events import Kind
 from mesh_sim.web.routes import OPEN_PAGES, PAGES
 
 MARKUP: Final = "\"><script>alert(1)</script><img src=x onerror=alert(1)><!--'{{7*7}}"
@@ -39,6 +42,9 @@ JUNK: Final = (
     "' OR 1=1 --",
     "1e309",
     "5d" * 100,
+    "//[",
+    "/\u65e5\u672c",
+    "9990000018",
 )
 ADDRESS_NAMES: Final = ("before", "after", "side", "q", "done", "next", "kinds", "page")
 NAMES: Final = re.compile(r"""name="([a-z_]+)\"""")
@@ -147,6 +153,55 @@ async def test_any_path_is_answered(simulator: Simulator, caplog: pytest.LogCapt
     assert_log_decent(caplog)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/messages/%2e%2e/body",
+        "/messages/../../etc/passwd",
+        "/messages/%00/body",
+        "/messages/%252e%252e%252fetc",
+        "/assets/%2e%2e%2fpage.py",
+        "/assets/..%5c..%5cpage.py",
+        "/assets/style.css",
+        "/mailboxes/" + "A" * 6000,
+        "//evil.example/",
+        "/%",
+        "/witness/%0d%0aX-Evil:1/report",
+    ],
+)
+async def test_a_path_leads_nowhere_else(shared: Callers, target: str) -> None:
+    """However a path is written, it leads to a page of ours or to none, and is not taken into the answer."""
+    lines = ("Accept: text/html", "Connection: close")
+    (answer,) = (await talk(shared.url, head("GET", target, *lines))).answers
+    assert answer.status == 404
+    assert answer.header("Location") is None
+    assert answer.header("X-Evil") is None
+    for word in (b"evil", b"passwd", b"AAAA", b"import"):
+        assert word not in answer.body
+
+
+async def test_slow_readers_and_a_burst_keep_nobody_waiting(simulator: Simulator) -> None:
+    """Who does not take in what was asked for holds up neither others nor the end of the simulator."""
+    swelling = gzip.compress(bytes(50_000_000))
+    headers = {"Content-Encoding": "gzip"}
+    message_id = await simulator.caller("X26ABC1").sent(swelling, headers=headers)
+    address = urlsplit(simulator.url)
+    opened = []
+    for path in (f"/messages/{message_id}/body", "/live?kinds=request,reset", "/live?kinds=request") * 5:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
+        writer.write(head("GET", path))
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        opened.append(writer)
+    events, now = simulator.server.exchange.events, simulator.server.exchange.now()
+    for number in range(20_000):
+        events.publish(Kind.REQUEST, now, number=number, mailbox="X26ABC1")
+    async with asyncio.timeout(10):
+        assert (await simulator.caller("X26ABC2").get("count")).status == 200
+        await simulator.stop()
+    for writer in opened:
+        writer.close()
+
+
 async def test_any_form_is_answered(simulator: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is filled in, a form is carried out or shown again, and never fails."""
     message_id = await _fill(simulator)
@@ -189,3 +244,13 @@ async def test_no_page_shows_a_number_of_a_list(shared: Callers) -> None:
             linked = await visitor.get(element.attributes["href"])
             assert not [number for number in numbers if number in linked.body.decode()]
         assert not [number for number in numbers if number in page.body.decode()]
+
+
+async def test_a_number_across_chunks_is_masked(shared: Callers) -> None:
+    """Where a number begins in one chunk and ends in the next, it is a number all the same."""
+    caller = shared.caller("X26ABC1")
+    message_id = await caller.sent(b"9990000018\r\n99900", headers={"Mex-Chunk-Range": "1:2"})
+    assert (await caller.send_chunk(message_id, 2, "2:2", b"00026\r\n")).status == 202
+    async with visiting(shared.url) as visitor:
+        page = await visitor.get(f"/messages/{message_id}")
+    assert "999 *** **18 999 *** **26" in page.text

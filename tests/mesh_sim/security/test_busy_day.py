@@ -17,12 +17,14 @@ from typing import Any, Final
 
 import pytest
 from controls import control
+from pages import Page, visiting
 from processes import running_command
 from support import Answer, Callers, authorization, speak
 from typer.testing import CliRunner
 
 from mesh_sim.api.routes import CONTROL
 from mesh_sim.cli import app
+from mesh_sim.web.routes import PAGES
 from ndoo.lists import generate
 
 SECRETS: Final = {
@@ -58,6 +60,7 @@ class Day:
     folder: Path
     said: dict[str, str] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def token(self, password: str = SECRETS["password of a scenario's mailbox"]) -> str:
         """Sign a request, and keep the token to search for it."""
@@ -96,7 +99,8 @@ async def use_mesh(day: Day, url: str, stack: AsyncExitStack) -> None:
         (LIST.encode(), to_service),
         (LIST.replace(NUMBERS[0], NUMBERS[0][:9] + "X").encode(), to_service),
     ):
-        await ask("send", "POST", "outbox", body=body, headers=headers)
+        sent = await ask("send", "POST", "outbox", body=body, headers=headers)
+        day.messages += [sent.json()["messageID"]] if sent.status == 202 else []
     for waiting in (await ask("list")).json()["messages"]:
         await ask("body", path=f"inbox/{waiting}")
     for text in (
@@ -146,6 +150,34 @@ async def use_control(day: Day, url: str) -> None:
     await ask("GET", "/messageexchange/admin/X26NEW")
 
 
+async def use_pages(day: Day, url: str) -> None:
+    """Be turned away, sign in, look at every page there is, and send forms that are refused."""
+    ids = {"mailbox_id": ["X26HUSH", "X26NEW", "X26HC065"], "message_id": day.messages}
+
+    def look(what: str, page: Page) -> None:
+        lines = (f"{name}: {value}" for name, value in page.headers.items())
+        text = page.body.decode()
+        if "/messages/" in what:  # a body's first lines are there to be seen, but for numbers
+            text = text.replace(SECRETS["payload"], "")
+        day.said[f"{len(day.said)} page {what}"] = "\n".join((str(page.url), *lines, text))
+
+    async with visiting(url) as visitor:
+        form = (await visitor.get("/journal")).fields("/sign-in")
+        for token in ("admin token that was wrong", "admin token"):
+            look("sign-in", await visitor.post("/sign-in", form | {"token": SECRETS[token]}))
+        for method, path, _ in PAGES:
+            if method != "GET" or path.endswith(("/live", "/file", "/report", "/body")):
+                continue
+            name = re.search(r"{(\w+)}", path)
+            for given in [""] if name is None else ids[name[1]]:
+                look(path, await visitor.get(re.sub(r"{\w+}", given, path)))
+        look("outbox", await visitor.get("/mailboxes/X26HUSH?side=outbox"))
+        look("search", await visitor.get(f"/search?q={NUMBERS[3]}"))
+        csrf = (await visitor.get("/opt-outs")).fields("/opt-outs")["csrf"]
+        for path in ("/opt-outs/rule", "/clock/advance", "/faults/add", "/faults/remove", "/witness"):
+            look(path, await visitor.post(path, {"csrf": csrf, "nhs_number": NUMBERS[4]}))
+
+
 def use_commands(day: Day, url: str) -> None:
     """Run the commands that show things."""
     variables = {"MESH_SIM_PORT": url.rpartition(":")[2], "MESH_SIM_ADMIN_TOKEN": SECRETS["admin token"]}
@@ -179,6 +211,7 @@ async def spend(day: Day) -> None:
             async with AsyncExitStack() as stack:
                 await use_mesh(day, found[0], stack)
             await use_control(day, found[0])
+            await use_pages(day, found[0])
             await asyncio.to_thread(use_commands, day, found[0])
         finally:
             process.send_signal(signal.SIGTERM)
@@ -204,12 +237,18 @@ def test_the_day_was_busy(day: Day) -> None:
     assert "the hash does not match" in day.said["the log"]
     assert "the hash does not match" in day.said["journal.db"]
     assert len(day.tokens) > 15
-    assert len(day.said) > 40
+    assert len(day.messages) == 4
+    assert len(day.said) > 70
+    for path, shown in (("/", "Last requests"), ("/messages/{message_id}", "999 *** **")):
+        assert any(place.endswith(f" page {path}") and shown in text for place, text in day.said.items())
 
 
 @pytest.mark.parametrize("what", SECRETS)
 def test_no_secret_is_said_again(day: Day, what: str) -> None:
-    """Log, output, journal, answers, metrics and commands hold no password, key, admin token or payload."""
+    """Log, output, journal, answers, pages, metrics and commands hold no password, key or admin token.
+
+    Nor do they hold a payload, but for the first lines of a message's body on its own page.
+    """
     assert day.where(SECRETS[what]) == []
 
 
@@ -221,7 +260,7 @@ def test_no_authorization_is_said_again(day: Day) -> None:
 
 
 def test_no_number_is_said_again(day: Day) -> None:
-    """No NHS number of a list is in log, journal or answers; nor is one that stood in a path."""
+    """No NHS number of a list is in log, journal, answers or pages; nor is one that stood in a path."""
     assert [day.where(number) for number in NUMBERS] == [[]] * len(NUMBERS)
 
 

@@ -130,3 +130,16 @@ async def test_chunks_are_listed_as_they_arrived(
     assert await store.chunks_here("M1", limit=10) == [ChunkHere(1, 10), ChunkHere(2, 20), ChunkHere(4, 40)]
     assert await store.chunks_here("M1", limit=2) == [ChunkHere(1, 10), ChunkHere(2, 20)]
     assert await store.chunks_here("M2", limit=10) == []
+
+
+async def test_chunks_are_counted_as_they_arrive(store: SqlMessageStore) -> None:
+    """A chunk counts once however often it is sent; of a message that is unknown there is none."""
+    await store.add(
+        message("M1", status=Status.UPLOADING, total_chunks=4, accepted_at=None), [Chunk(1, 10, BYTE)]
+    )
+    counts = [await store.chunk_count("M1")]
+    for number in (4, 4, 2, 3):
+        await store.add_chunk("M1", Chunk(number, number * 10, BYTE), at=NOON, need_all=True)
+        counts.append(await store.chunk_count("M1"))
+    assert counts == [1, 2, 2, 3, 4]
+    assert await store.chunk_count("M2") == 0

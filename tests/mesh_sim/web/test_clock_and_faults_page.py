@@ -68,6 +68,8 @@ async def test_a_wrong_length_of_time_is_kept(shared: Callers, advance: str, pro
         page = await visitor.submit(PATH, "/clock/advance", advance=advance)
     assert page.status == 400
     assert page.problem("advance") == problem
+    assert page.root.one("title").text == "Error: Clock and faults - mesh-sim"
+    assert page.links()["the field"] == "#advance"
     assert page.root.one("input", name="advance").attributes["value"] == advance
     assert done(page) == ""
     assert "Simulated time is real time." in page.text
@@ -179,6 +181,10 @@ async def test_all_faults_are_removed(simulator: Simulator) -> None:
             {"mailbox": "Does not go with lookup, which names none; leave it out"},
         ),
         ({"action": "status", "status": "503", "retry_after": "1.5s"}, {"retry_after": "Must be whole sec"}),
+        (
+            {"action": "status", "status": "200", "mailbox": "NOBODY"},
+            {"status": "Must be", "mailbox": "There is no mailbox NOBODY"},
+        ),
         ({"action": "explode"}, {"action": "Must be 'status', 'delay'"}),
         ({"action": ""}, {"action": "Is needed"}),
     ],

@@ -100,6 +100,11 @@ MISTAKES = {
         "The hash would be right with a line break after the password.",
         "nothing after it",
     ),
+    "password in capitals": (
+        token(password="A-PASSWORD-OF-ONE"),
+        "The hash would be right with the password in upper case.",
+        "this mailbox's own password",
+    ),
     "a cut hash": (
         token()[:-4],
         "The hash is right, but cut to 60 of its 64 characters.",
@@ -159,6 +164,36 @@ def test_a_token_that_was_used_before() -> None:
     assert told.reason == "The token was used before."
     assert told.findings == ("This token was first used at 10:31:17 UTC (real time), 3.0 s before.",)
     assert told.advice.startswith("Make a new token")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told", "advice"),
+    [
+        ("mex-to: Field required", "The header Mex-To is missing.", "Name in it the mailbox"),
+        (
+            "mex-to: Field required; mex-workflowid: Field required",
+            "The header Mex-To is missing; the header Mex-WorkflowID is missing.",
+            "Name in it the mailbox",
+        ),
+        (
+            "mex-to: String should have at least 1 character",
+            "The header Mex-To should have at least 1 character.",
+            "Name in it",
+        ),
+        ("mex-workflowid: Field required", "The header Mex-WorkflowID is missing.", "such as TEST_WORKFLOW"),
+        (
+            "the body is larger than 100000000 bytes (X)",
+            "The body is larger than 100,000,000 bytes (X).",
+            "chunks",
+        ),
+        ("Message does not exist", "Message does not exist.", "List the inbox"),
+    ],
+)
+def test_reasons_made_for_programs_are_told_in_plain_words(reason: str, told: str, advice: str) -> None:
+    """Headers have their usual spelling, long numbers their commas, and each has something to do about it."""
+    explained = explain(replace(ENTRY, reason=reason))
+    assert explained.reason == told
+    assert advice in explained.advice
 
 
 def test_what_succeeded_needs_no_explanation() -> None:

@@ -123,7 +123,7 @@ async def test_a_place_that_the_journal_does_not_have(simulator: Simulator, befo
 
 
 async def test_pages_lead_through_all_of_it(simulator: Simulator) -> None:
-    """Fifty are on a page; the older ones follow without a gap or a repetition, whatever comes meanwhile."""
+    """Thirty are on a page; the older ones follow without a gap or a repetition, whatever comes meanwhile."""
     one = simulator.caller("X26ABC1")
     for _ in range(120):
         await one.get("inbox", authorization=None)
@@ -140,7 +140,7 @@ async def test_pages_lead_through_all_of_it(simulator: Simulator) -> None:
             await one.get("inbox", authorization=None)
             page = await visitor.get(page.links()["Older"])
             assert page.links()["Newest"] == "/journal?status=403"
-    assert lengths == [50, 50, 20]
+    assert lengths == [30, 30, 30, 30]
     assert numbers == list(range(120, 0, -1))
 
 

@@ -46,6 +46,8 @@ async def test_both_sides_show_every_status(simulator: Simulator) -> None:
     assert inbox.links()[read] == f"/messages/{read}"
     assert inbox.links()["X26ABC1"] == "/mailboxes/X26ABC1"
     assert "1 waiting to be collected" in inbox.text
+    assert inbox.links()["Requests of X26ABC2"] == "/journal?mailbox=X26ABC2"
+    assert "/mailboxes/X26ABC2?status=accepted" in inbox.links().values()
     assert "1 being uploaded by it" in outbox.text
     assert b"password" not in inbox.body
 
@@ -131,6 +133,7 @@ NONSENSE = [
     ("type=OTHER", "type", "Must be 'DATA' or 'REPORT'"),
     ("since=yesterday", "since", "Must be a date such as 2026-11-24"),
     ("until=9999-12-31", "until", "Must be a date such as 2026-11-24"),
+    ("since=2026-11-30&until=2026-11-01", "until", "Must not be before the first day"),
     ("other=no+mailbox!", "other", "A mailbox id has 1 to 40 letters"),
     ("subject=" + "x" * 301, "subject", "Must have at most 300 characters"),
 ]

@@ -46,6 +46,7 @@ async def test_everything_about_a_message(simulator: Simulator) -> None:
     sent = await simulator.caller().sent(b"Dear 999 000 0018", headers=headers)
     page = await look(simulator, sent.lower())
     assert page.title == f"Message {sent}"
+    assert page.links()["Requests about this message"] == f"/journal?message_id={sent}"
     said = facts(page)
     assert (said["From"], said["To"], said["Workflow id"]) == ("X26ABC1", "X26ABC2", "TEST_WORKFLOW")
     assert (said["Subject"], said["Local id"], said["File name"]) == tuple(headers.values())
@@ -55,7 +56,7 @@ async def test_everything_about_a_message(simulator: Simulator) -> None:
         "Undeliverable, unless X26ABC2 collects and acknowledges it",
         "Deleted, whatever became of it",
     ]
-    assert ", in 5d X26ABC1 gets a report." in page.root.one(id="message-timeline").text
+    assert ", in 5 days X26ABC1 gets a report." in page.root.one(id="message-timeline").text
     assert "Dear 999 *** **18" in body(page)
     assert b"999 000 0018" not in page.body
     await simulator.caller("X26ABC2").acknowledge(sent)
@@ -130,7 +131,7 @@ async def test_a_submission_and_its_answer(simulator: Simulator) -> None:
         page = await look(simulator, shown)
         roles = {row["Message"]: row["What it is"].split()[0] for row in page.rows("Exchange")}
         assert roles == {sent: "submission", receipt: "receipt", answer: "answer"}
-        assert "answered 2 in, 1 out" in page.text
+        assert "answered 2 numbers, 1 opted out, 1 returned" in page.text
         assert page.root.one("body").attributes["data-about"] == "list-1"
     assert "999 *** **26" in body(page)
 
@@ -219,6 +220,7 @@ async def test_an_unknown_message_has_a_friendly_page(simulator: Simulator) -> N
     for message_id in (UNKNOWN_ID, "9990000018", "..%2F"):
         page = await look(simulator, message_id)
         assert (page.status, page.title) == (404, "There is no such message")
+        assert page.links()["Go to the journal"] == "/journal"
         assert page.links()["Go to the overview"] == "/"
         assert "9990000018" not in page.text
 

@@ -15,6 +15,7 @@ from support import Callers, MakeSimulator, Simulator
 from ndoo.lists import generate
 
 PATH: Final = "/opt-outs"
+FROM_NOW: Final = "It counts for every list checked from now on."
 HISTORY: Final = "Choices recorded"
 NUMBER, OTHER = (f"{number:010}" for number in islice(next(generate(2)), 2))
 WRITTEN: Final = f"{NUMBER[:3]} {NUMBER[3:6]} {NUMBER[6:]}"
@@ -44,10 +45,13 @@ async def test_a_person_is_looked_up_opted_out_and_withdrawn(simulator: Simulato
         assert "the synthetic rule does not count this number" in page.text
         held = page.fields("/opt-outs/opt-out")
         page = await visitor.post("/opt-outs/opt-out", held | {"channel": "app"})
-        assert (done(page), standing(page)) == ("The opt-out was recorded.", f"{WRITTEN} opted out")
+        assert (done(page), standing(page)) == (
+            f"The opt-out was recorded. {FROM_NOW}",
+            f"{WRITTEN} opted out",
+        )
         page = await visitor.post("/opt-outs/withdraw", page.fields("/opt-outs/opt-out"))
         assert (done(page), standing(page)) == (
-            "The withdrawal was recorded.",
+            f"The withdrawal was recorded. {FROM_NOW}",
             f"{WRITTEN} not opted out",
         )
         assert [(row["Choice"], row["Made by"], row["Standing"]) for row in page.rows(HISTORY)] == [
@@ -64,6 +68,7 @@ async def test_a_choice_may_lie_ahead(simulator: Simulator) -> None:
         held = page.fields("/opt-outs/opt-out")
         page = await visitor.post("/opt-outs/opt-out", held | {"registered_at": "2099-01-02T03:04"})
         (row,) = page.rows(HISTORY)
+        assert "for lists checked from 2 Jan 2099, 03:04:00 on, in simulated time" in done(page)
         assert (row["Counts from"], row["Standing"]) == ("2 Jan 2099, 03:04:00", "to come")
         assert standing(page) == f"{WRITTEN} not opted out"
         assert counts(page)[0] == "0"

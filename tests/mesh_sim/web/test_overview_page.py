@@ -117,7 +117,7 @@ async def test_the_clock_the_register_and_faults(make_simulator: MakeSimulator) 
     async with visiting(simulator.url) as visitor:
         page = await visitor.get("/")
         clock, register, faults = (card.text for card in page.root.one(id="glance").all("li"))
-        assert "5d ahead" in clock
+        assert "5 days ahead" in clock
         assert "1 opted out by their own choice, 1 withdrawn; of everybody else 5.4 %" in register
         assert "1 fault in force" in faults
         assert (await simulator.caller().send()).status == 503

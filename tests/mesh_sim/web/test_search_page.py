@@ -40,9 +40,10 @@ async def test_what_is_nowhere(simulator: Simulator) -> None:
 
 
 async def test_a_person_s_number_is_not_shown(simulator: Simulator) -> None:
-    """A number that may be somebody's is not repeated; the page for such numbers is named."""
+    """What may be somebody's number is not repeated, nor left in the address; its page is named."""
     async with visiting(simulator.url) as visitor:
         page = await visitor.get("/search?q=999+000+0018")
     assert page.status == 404
     assert b"999 000 0018" not in page.body
+    assert str(page.url.relative()) == "/search?q=999+***+**18"
     assert page.links()["Opt-outs"] == "/opt-outs"

@@ -40,7 +40,8 @@ async def test_an_answered_check(simulator: Simulator) -> None:
         page = await visitor.get("/submissions")
         (row,) = rows(page)
         assert (row["From"], row["Local id"], row["What came of it"]) == ("X26ABC1", "list-1", "answered")
-        assert (row["In"], row["Out"], row["Receipt"]) == ("2", "1", "receipt")
+        assert row["Receipt"] == "receipt"
+        assert (row["Numbers"], row["Opted out"], row["Returned"]) == ("2", "1", "1")
         assert page.links()[row["Received"]] in (f"/messages/{sent}", page.links()[row["Answer"]])
         record = await simulator.server.core.submissions.submission(sent)
         targets = [link.attributes["href"] for link in page.root.one(id="submission-rows").all("a")]
@@ -60,7 +61,7 @@ async def test_silence_is_explained(simulator: Simulator) -> None:
         invalid, silent = rows(await visitor.get("/submissions"))
     assert silent["What came of it"].startswith("silent Mex-LocalID holds a character other than")
     assert (silent["Receipt"], silent["Answer"]) == ("none", "none")
-    assert (silent["In"], silent["Out"]) == ("", "")
+    assert (silent["Numbers"], silent["Opted out"], silent["Returned"]) == ("", "", "")
     assert invalid["What came of it"] == "invalid list Line 1 is not a valid record."
     assert invalid["Receipt"] == "receipt"
 

@@ -98,6 +98,18 @@ SIGNED_WRONGLY: dict[str, tuple[str, str]] = {
         token(password=PASSWORD + "\n"),
         "hash is right with a line break after the password: yes",
     ),
+    "password in upper case": (
+        token(password=PASSWORD.upper()),
+        "hash is right with the password in upper case: yes",
+    ),
+    "password with a capital": (
+        token(password=PASSWORD.capitalize()),
+        "hash is right with a capital at the beginning of the password: yes",
+    ),
+    "password and key swapped": (
+        token(password=KEY, shared_key=PASSWORD),
+        "hash is right with the password and the shared key swapped: yes",
+    ),
     "another's password": (
         token(password=OTHER_PASSWORD),
         "hash is right for another mailbox's password (X26ABC2): yes",
@@ -171,7 +183,7 @@ SIGNED_WRONGLY: dict[str, tuple[str, str]] = {
     "hash not hex": (signed("hash-of-mine"), "hash is not hex: yes"),
     "something else": (
         token(password="guessed"),
-        NONE_FITS.format(24),
+        NONE_FITS.format(27),
     ),
 }
 
