@@ -36,10 +36,10 @@ suite: $(STAMP)
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # Elsewhere these tests are skipped: they run only where the variable names a Chromium.
-test-browser: $(STAMP)  ## the pages in a real browser; gets Playwright, and Chromium where there is none (PICTURES=1: docs/images/pages too)
+test-browser: $(STAMP)  ## the pages in a real browser; gets Playwright, and Chromium where there is none (PICTURES=1: takes the pictures of docs/images/pages)
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	chromium=$$($(BIN)/python .ci/chromium.py --install) && MESH_SIM_TEST_CHROMIUM=$$chromium \
-		$(if $(PICTURES),MESH_SIM_TEST_PICTURES=docs/images/pages) $(BIN)/pytest tests/browser
+		$(if $(PICTURES),MESH_SIM_TEST_PICTURES=docs/images/pages) $(BIN)/pytest tests/browser$(if $(PICTURES),/test_pictures_browser.py)
 
 coverage: $(STAMP)  ## the suite once more, with the lines and branches that it does not reach
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term
@@ -49,7 +49,7 @@ audit: $(STAMP)  ## known vulnerabilities of the packages installed, where a ser
 	-$(BIN)/python -m pip install --quiet --editable '.[audit]'
 	$(BIN)/python .ci/audit.py
 
-bench: $(STAMP)  ## measure side by side with the peers (QUICK=1: a small run; ONLY="server bulk": some; ONLY=growth: how cost grows)
+bench: $(STAMP)  ## measure side by side with the peers (QUICK=1: a small run; ONLY="server bulk": some; ONLY=growth: how cost grows; ONLY=pages: the pages)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
