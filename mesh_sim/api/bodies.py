@@ -85,11 +85,17 @@ async def _stream(
     request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     # The first block is read before the status goes out, while a body that cannot be read is still a 500.
-    first = await anext(blocks, b"")
+    return await stream(request, status, headers, await anext(blocks, b""), blocks)
+
+
+async def stream(
+    request: web.Request, status: int, headers: dict[str, str], first: bytes, rest: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Answer with a body as it comes; one that cannot be read to its end breaks the connection."""
     response = web.StreamResponse(status=status, headers=headers)
     await response.prepare(request)
     try:
-        await _copy(first, blocks, response)
+        await _copy(first, rest, response)
     except Exception as error:  # noqa: BLE001 - whatever it is, the status is out already:
         # breaking the connection is the only honest end of a body.
         if request.transport is not None and not request.transport.is_closing():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from mesh_sim.api.bodies import stream
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.keys import DESK, EXCHANGE
 from mesh_sim.exchange.errors import NotFound
@@ -19,8 +19,6 @@ from mesh_sim.gzip import STEP_BYTES, Decompressor, GzipError, decompressed
 from mesh_sim.web.attachments import attachment, safe_name
 from mesh_sim.web.previews import PREVIEW_BYTES, Preview, preview
 from mesh_sim.web.refusals import PageRefused, not_there
-
-log = logging.getLogger("mesh_sim.web")
 
 _GZIP: Final = "gzip"
 
@@ -132,7 +130,7 @@ async def download_body(request: web.Request) -> web.StreamResponse:
                 return web.Response(body=start, headers=headers)
             if not unpacked:
                 headers["Content-Length"] = str(message.file_size)
-            return await _stream(request, headers, start, body)
+            return await stream(request, 200, headers, start, body)
     except BodyNotHere as error:
         raise PageRefused(404, "There is no body to download", str(error)) from error
     except GzipError as error:
@@ -168,29 +166,3 @@ def _headers(message: Message, *, unpacked: bool) -> dict[str, str]:
     if message.metadata.content_encoding == _GZIP and not unpacked and not name.lower().endswith(".gz"):
         name += ".gz"
     return {"Content-Type": "application/octet-stream", "Content-Disposition": attachment(name)}
-
-
-async def _stream(
-    request: web.Request, headers: dict[str, str], start: bytes, rest: AsyncIterator[bytes]
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    try:
-        await _copy(start, rest, response)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the status is out already:
-        # breaking the connection is the only honest end of a body.
-        if request.transport is not None and not request.transport.is_closing():
-            log.error("a download was broken off: %r", error)  # noqa: TRY400 - its type says enough
-            request.transport.abort()
-    return response
-
-
-async def _copy(start: bytes, rest: AsyncIterator[bytes], response: web.StreamResponse) -> None:
-    await response.write(start)
-    sent = len(start)
-    async for block in rest:
-        await response.write(block)
-        sent += len(block)
-    if response.content_length not in (None, sent):
-        raise BodyNotHere(GONE)
-    await response.write_eof()
