@@ -26,6 +26,9 @@ MOST_TRIES: Final = 3
 _DISTINCT_MISS: Final = "hash is right "
 """How the simulator's journal begins what it knows for certain of a wrong token."""
 
+_SWAPPED: Final = ("password and shared key are swapped", "enter each in the other's place")
+"""What is wrong then, and what to do."""
+
 
 async def explain_refusal(
     server: Server, error: AuthenticationRefused, ahead: timedelta | None, *, trying: bool
@@ -42,10 +45,13 @@ async def explain_refusal(
         return known
     check, simulated = "handshake", server.settings.profile is Profile.SIM
     said = await _ask_simulator(server) if simulated else ""
-    which = next((WORDS[name] for name in ("shared_key", "password") if WORDS[name] in said), "")
-    if which and _DISTINCT_MISS in said:
-        why, what = f"the simulator's journal says: {said}", f"the {which} is wrong"
-        return Finding(check, Verdict.FAILED, what, why, f"enter the {which} again: ndoo init")
+    named = [WORDS[name] for name in ("password", "shared_key") if WORDS[name] in said]
+    if named and _DISTINCT_MISS in said:
+        what, advice = f"the {named[0]} is wrong", f"enter the {named[0]} again"
+        if len(named) > 1:
+            what, advice = _SWAPPED
+        why = f"the simulator's journal says: {said}"
+        return Finding(check, Verdict.FAILED, what, why, f"{advice}: ndoo init")
     if trying and (found := await _try_others(server)) is not None:
         return found
     return _undecided(server, said, known=bool(error.detail), tried=trying)
@@ -131,7 +137,7 @@ def _others(server: Server) -> Iterator[tuple[Credentials, str, str]]:
             ),
         ]
     swapped = replace(tidy, password=tidy.shared_key, shared_key=tidy.password)
-    others.append((swapped, "password and shared key are swapped", "enter each in the other's place"))
+    others.append((swapped, *_SWAPPED))
     seen, left = {given}, MOST_TRIES
     for credentials, what, advice in others:
         if left and credentials not in seen and credentials.password and credentials.shared_key:
