@@ -143,9 +143,9 @@ async def test_a_page_s_policy(shared: Callers) -> None:
         assert page.headers["Cache-Control"] == "no-store"
 
 
-async def test_what_is_not_there_is_a_page_for_people_only(shared: Callers) -> None:
+async def test_what_is_not_there_is_a_page_for_people_only(simulator: Simulator) -> None:
     """A browser gets a friendly page with a way back; programs, and paths of the APIs, get what they got."""
-    async with visiting(shared.url) as visitor:
+    async with visiting(simulator.url) as visitor:
         page = await visitor.get("/no/such/page")
         assert page.status == 404
         assert page.links()["Go to the overview"] == "/"
@@ -154,7 +154,7 @@ async def test_what_is_not_there_is_a_page_for_people_only(shared: Callers) -> N
         ("/admin/no", "text/html"),
         ("/messageexchange/X/a/b/c", "text/html"),
     ):
-        answer = await control(shared.url, "GET", path, headers={"Accept": accept})
+        answer = await control(simulator.url, "GET", path, headers={"Accept": accept})
         assert answer.status == 404
         assert answer.json() == {"detail": "Not Found"}
 
