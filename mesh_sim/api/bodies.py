@@ -60,25 +60,22 @@ async def _send_decompressed(
     request: web.Request, status: int, headers: dict[str, str], blocks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     """Send a gzip body plain; one that is not gzip after all is a 406, as long as nothing was sent."""
-    start: list[bytes] = []
     plain = leaving(request, gzip.decompressed(blocks), gzip=False)
-    size = 0
     # Errors up to here are the caller's to see as a status; a whole small body also gets its length.
-    async for block in plain:
-        start.append(block)
-        size += len(block)
-        if size > _WHOLE_BYTES:
-            break
-    else:
-        return web.Response(status=status, headers=headers, body=b"".join(start))
+    start, whole = await read_ahead(plain)
+    if whole:
+        return web.Response(status=status, headers=headers, body=start)
+    return await stream(request, status, headers, start, plain)
 
-    async def joined() -> AsyncIterator[bytes]:
-        for block in start:
-            yield block
-        async for block in plain:
-            yield block
 
-    return await _stream(request, status, headers, joined())
+async def read_ahead(blocks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """Give up to two megabytes of a body, and whether that is all of it; the rest is left in ``blocks``."""
+    start = bytearray()
+    async for block in blocks:
+        start += block
+        if len(start) > _WHOLE_BYTES:
+            return bytes(start), False
+    return bytes(start), True
 
 
 async def _stream(

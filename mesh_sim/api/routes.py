@@ -129,7 +129,8 @@ OF_MAILBOXES: Final = frozenset(operation for operation, _, path, _ in _OPERATIO
 OPERATION_NAMES: Final = {handler: operation for operation, _, _, handler in _OPERATIONS}
 
 
-def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
+def route(method: str, path: str, handler: Handler) -> web.RouteDef:
+    """Have a path answered by a handler, which is the one to ask for a body that waits to be asked for."""
     # HEAD is an operation of its own, and only on messages (section 2).
     if method == "GET":
         return web.get(path, handler, allow_head=False, expect_handler=await_wish)
@@ -137,10 +138,10 @@ def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
 
 
 ROUTES = [
-    *(_route("GET", path, ping) for path in HEALTH_PATHS),
-    _route("GET", "/admin/ready", ready),
-    _route("GET", "/openapi.json", show_document),
-    *(_route(method, path, guarded(handler)) for method, path, handler in CONTROL),
-    *(_route(method, path, guarded(handler)) for method, path, handler in SANDBOX_PATHS),
-    *(_route(method, path, handler) for _, method, path, handler in _OPERATIONS),
+    *(route("GET", path, ping) for path in HEALTH_PATHS),
+    route("GET", "/admin/ready", ready),
+    route("GET", "/openapi.json", show_document),
+    *(route(method, path, guarded(handler)) for method, path, handler in CONTROL),
+    *(route(method, path, guarded(handler)) for method, path, handler in SANDBOX_PATHS),
+    *(route(method, path, handler) for _, method, path, handler in _OPERATIONS),
 ]

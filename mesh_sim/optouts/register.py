@@ -85,6 +85,18 @@ class ChannelTally:
     withdrawn: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one person stands at the simulated time ``at``: opted out or not, and by what; every choice."""
+
+    at: datetime
+    opted_out: bool
+    by_choice: bool
+    """Whether a choice says so; if not, the synthetic rule does."""
+    history: Sequence[Choice]
+    """In the order in which they take effect, those to come among them."""
+
+
 class Choices(Protocol):
     """Where choices are kept: added to, never changed."""
 
@@ -227,6 +239,17 @@ class OptOutRegister:
             Choice(number, batch.opted_out, batch.registered_at, batch.channel)
             for batch in _in_effect_order(found)
         ]
+
+    async def standing(self, number: int, at: datetime) -> Standing:
+        """Look up where one person stands at the simulated time ``at``."""
+        snapshot = await self.snapshot(at)
+        history = await self.history(number)
+        return Standing(
+            at=at,
+            opted_out=bool(snapshot.opted_out(np.array([number], np.int64))[0]),
+            by_choice=any(choice.registered_at <= at for choice in history),
+            history=history,
+        )
 
     async def snapshot(self, at: datetime) -> OptOutSnapshot:
         """Give the register as it stands at the simulated time ``at``.

@@ -9,13 +9,13 @@ from typing import Final
 
 from aiohttp import web
 
-from mesh_sim.api.bodies import stream
+from mesh_sim.api.bodies import read_ahead, stream
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.keys import DESK, EXCHANGE
 from mesh_sim.exchange.errors import NotFound
 from mesh_sim.exchange.messages import Message, MessageType
 from mesh_sim.exchange.states import Status
-from mesh_sim.gzip import STEP_BYTES, Decompressor, GzipError, decompressed
+from mesh_sim.gzip import Decompressor, GzipError, decompressed
 from mesh_sim.web.attachments import attachment, safe_name
 from mesh_sim.web.previews import PREVIEW_BYTES, Preview, preview
 from mesh_sim.web.refusals import PageRefused, not_there
@@ -123,7 +123,7 @@ async def download_body(request: web.Request) -> web.StreamResponse:
         async with aclosing(_blocks(request.app, message)) as blocks:
             body = decompressed(blocks) if unpacked else blocks
             # What is wrong with a body is said on a page, as long as nothing of it was sent.
-            start, whole = await _read_ahead(body)
+            start, whole = await read_ahead(body)
             request[POLICY] = NO_PAGE
             headers = _headers(message, unpacked=unpacked)
             if whole:
@@ -149,16 +149,6 @@ async def _check_all_here(app: web.Application, message: Message) -> None:
             f"Of its {message.total_chunks} chunks {here} are here; the others were never sent, or were "
             "deleted."
         )
-
-
-async def _read_ahead(blocks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-    """Give up to two megabytes of a body, and whether that is all of it."""
-    start = bytearray()
-    async for block in blocks:
-        start += block
-        if len(start) > STEP_BYTES:
-            return bytes(start), False
-    return bytes(start), True
 
 
 def _headers(message: Message, *, unpacked: bool) -> dict[str, str]:

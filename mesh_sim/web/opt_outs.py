@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import BeforeValidator
 
-from mesh_sim.api.control.optouts import Standing, standing
 from mesh_sim.api.keys import EXCHANGE, REGISTER, RULE, SETTINGS
-from mesh_sim.optouts.register import Channel, ChannelTally
+from mesh_sim.optouts.register import Channel, ChannelTally, Standing
 from mesh_sim.web.charts import BAR_HEIGHT, BarChart, bar_chart
 from mesh_sim.web.forms import Form, FormRefused, as_wish, read_form, refused
 from mesh_sim.web.page import see, show
@@ -133,7 +132,7 @@ async def _shown(
     done: str = "",
     status: int = 200,
 ) -> web.Response:
-    register = request.app[REGISTER]
+    register, now = request.app[REGISTER], request.app[EXCHANGE].now()
     tallies = await register.by_channel()
     context = {
         "active": _PAGE,
@@ -141,8 +140,8 @@ async def _shown(
         "person_form": person_form or Form(),
         "choice_form": choice_form or Form(),
         "rule_form": rule_form or Form(),
-        "person": None if number is None else _person(number, await standing(request, number)),
-        "counts": await register.statistics(request.app[EXCHANGE].now()),
+        "person": None if number is None else _person(number, await register.standing(number, now)),
+        "counts": await register.statistics(now),
         "rate": str(register.synthetic.rate).removesuffix(".0"),
         "seed": register.synthetic.seed,
         "channels": [(channel.value, name) for channel, name in _CHANNELS.items()],

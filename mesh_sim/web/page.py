@@ -188,6 +188,7 @@ def policy() -> dict[str, str]:
     }
 
 
+@cache
 def asset(name: str) -> str:
     """Read one of the files that pages are made with."""
     return (files("mesh_sim.web") / "assets" / name).read_text("utf-8")

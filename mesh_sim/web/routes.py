@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 
 from mesh_sim.api.keys import NOT_FOUND_PAGE, SETTINGS, Page
-from mesh_sim.api.limits import await_wish
 from mesh_sim.api.operations import Handler
+from mesh_sim.api.routes import route
 from mesh_sim.web.keys import MOST_WATCHERS, SESSIONS, TEMPLATES, WATCHERS
 from mesh_sim.web.rendering import Templates
 from mesh_sim.web.sessions import Sessions
@@ -68,15 +68,8 @@ def add_pages(app: web.Application) -> None:
     app.cleanup_ctx.append(witness_reports)
     app[TEMPLATES] = cast("Environment", Templates())
     app[WATCHERS] = asyncio.Semaphore(MOST_WATCHERS)
-    app.add_routes(_route(*each, is_open=False) for each in PAGES)
-    app.add_routes(_route(*each, is_open=True) for each in OPEN_PAGES)
-
-
-def _route(method: str, path: str, name: str, *, is_open: bool) -> web.RouteDef:
-    handler = _handler(name, is_open=is_open)
-    if method == "GET":
-        return web.get(path, handler, allow_head=False, expect_handler=await_wish)
-    return web.route(method, path, handler, expect_handler=await_wish)
+    for pages, is_open in ((PAGES, False), (OPEN_PAGES, True)):
+        app.add_routes(route(method, path, _handler(name, is_open=is_open)) for method, path, name in pages)
 
 
 def _handler(name: str, *, is_open: bool) -> Page:

@@ -33,14 +33,15 @@ async def search(request: web.Request) -> web.StreamResponse:
     if (mailbox := request.app[EXCHANGE].directory.mailbox(text.upper())) is not None:
         return see(f"/mailboxes/{quote(mailbox.mailbox_id)}")
     found = await desk.find(Wanted(local_id=text), _MOST + 1)
-    if not found and mask(text) != text:  # somebody's number, perhaps: it is not to stay in the address
-        return see(f"/search?{urlencode({'q': mask(text)}, errors='replace')}")
+    masked = mask(text)
+    if not found and masked != text:  # somebody's number, perhaps: it is not to stay in the address
+        return see(f"/search?{urlencode({'q': masked}, errors='replace')}")
     return show(
         request,
         "search.html",
         {
-            "text": mask(text),
-            "has_number": _MASKED in mask(text),
+            "text": masked,
+            "has_number": _MASKED in masked,
             "message_id": message_id_in(text),
             "messages": found[:_MOST],
             "more": len(found) > _MOST,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from aiohttp import web
 
+from mesh_sim.api.bodies import stream
 from mesh_sim.api.control.witness import CONTENT_TYPES, PAGE, written
 from mesh_sim.api.header_bytes import NO_PAGE, POLICY
 from mesh_sim.api.keys import CONDUCTOR, EXCHANGE
 from mesh_sim.conductor.errors import CannotRehearse, WitnessRefused
 from mesh_sim.conductor.state import Standing
+from mesh_sim.web.attachments import attachment
 from mesh_sim.web.forms import Form, FormRefused, as_wish, filled_in, read_form, refused
 from mesh_sim.web.page import see, show
 from mesh_sim.web.refusals import PageRefused, not_there
@@ -241,20 +243,19 @@ async def give_file(request: web.Request) -> web.StreamResponse:
             "file",
             "No case is under way in which the client is to send a certain file. Start one, such as 201.",
         )
-    response = web.StreamResponse(
-        headers={"Content-Disposition": f'attachment; filename="witness-{cue.case}.dat"'}
-    )
-    response.content_type = "application/octet-stream"
-    response.content_length = cue.file.size
     request[POLICY] = NO_PAGE
-    source = blocks(cue.case, cue.file.size)
-    try:
-        await response.prepare(request)
-        while block := await asyncio.to_thread(next, source, b""):
-            await response.write(block)
-    except ConnectionError:
-        pass  # the browser has left
-    return response
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(cue.file.size),
+        "Content-Disposition": attachment(f"witness-{cue.case}.dat"),
+    }
+    made = _made_in_thread(blocks(cue.case, cue.file.size))
+    return await stream(request, 200, headers, await anext(made, b""), made)
+
+
+async def _made_in_thread(source: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while block := await asyncio.to_thread(next, source, b""):
+        yield block
 
 
 async def show_report(request: web.Request) -> web.StreamResponse:
@@ -272,5 +273,5 @@ async def show_report(request: web.Request) -> web.StreamResponse:
     response = web.Response(body=body, content_type=CONTENT_TYPES[query.format], charset="utf-8")
     if query.download:
         name = f"witness-{mailbox_id}.{_ENDINGS[query.format]}"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        response.headers["Content-Disposition"] = attachment(name)
     return response

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import numpy as np
 from aiohttp import web
 from pydantic import Field
 
@@ -165,33 +163,8 @@ def _number(request: web.Request) -> int:
     return number
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one person stands at the simulated time ``at``: opted out or not, and by what; every choice."""
-
-    at: datetime
-    opted_out: bool
-    by_choice: bool
-    """Whether a choice says so; if not, the synthetic rule does."""
-    history: Sequence[Choice]
-    """In the order in which they take effect, those to come among them."""
-
-
-async def standing(request: web.Request, number: int) -> Standing:
-    """Look up where one person stands now."""
-    register, now = request.app[REGISTER], request.app[EXCHANGE].now()
-    snapshot = await register.snapshot(now)
-    history = await register.history(number)
-    return Standing(
-        at=now,
-        opted_out=bool(snapshot.opted_out(np.array([number], np.int64))[0]),
-        by_choice=any(choice.registered_at <= now for choice in history),
-        history=history,
-    )
-
-
 async def _person(request: web.Request, number: int) -> web.Response:
-    found = await standing(request, number)
+    found = await request.app[REGISTER].standing(number, request.app[EXCHANGE].now())
     return answer(
         {
             "nhs_number": f"{number:010}",
